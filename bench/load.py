@@ -1,0 +1,270 @@
+"""The load generator: a closed loop over N keep-alive connections, in a process of its own.
+
+Each connection sends its next request when its last one was answered. The same client drives the floor and Skep, and
+it is lean (raw protocols on uvloop, requests built beforehand), so that what is measured is the server:
+`Round.client_cpu_s` shows how far it is from being the bottleneck.
+"""
+
+import asyncio
+import gc
+import multiprocessing
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from multiprocessing.connection import Connection as Pipe
+from typing import Final, cast
+
+import uvloop
+
+from bench.errors import MeasureError
+from bench.wire import HOST, cut_answer
+
+PATIENCE_S: Final = 20.0
+"""How long a phase may last beyond its own length before the requests under way count as lost."""
+MAX_ERRORS: Final = 10
+STOP_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One round of load; bounded in time and in count."""
+
+    port: int
+    requests: tuple[bytes, ...]
+    """Sent in turn, over and over, whichever connection is free."""
+    expected: tuple[bytes, ...]
+    """Every body starts with one of these."""
+    connections: int
+    seconds: float
+    warmup_s: float = 0.15
+    warmup_requests: int = 0
+    """The warm-up lasts at least this many requests, however long that takes."""
+    max_requests: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one round of load saw. Latencies are in seconds, in the order of the answers, without the warm-up."""
+
+    latencies_s: "array[float]"
+    elapsed_s: float
+    client_cpu_s: float
+    warmup_requests: int
+    errors: int
+    first_error: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Phase:
+    """The warm-up or the measured part: when it ends, and what it saw."""
+
+    requests: Iterator[bytes]
+    expected: tuple[bytes, ...]
+    ends_at: float
+    min_requests: int
+    max_requests: int
+    done: asyncio.Future[None]
+    running: int
+    sent: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def wants_more(self, now: float) -> bool:
+        return (
+            (now < self.ends_at or self.sent < self.min_requests)
+            and self.sent < self.max_requests
+            and len(self.errors) < MAX_ERRORS
+        )
+
+    def leave(self) -> None:
+        """A connection has nothing more to do in this phase; the last one ends it."""
+        self.running -= 1
+        if not self.running and not self.done.done():
+            self.done.set_result(None)
+
+
+class Client(asyncio.Protocol):
+    """One connection of the closed loop."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._phase: Phase | None = None
+        self._pending = b""
+        self._sent_at = 0.0
+        self._lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's, so this cannot be asked at run time.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._fail(f"the server closed the connection: {exc}")
+
+    def enter(self, phase: Phase) -> None:
+        """Take part in a phase until it wants no more."""
+        self._phase = phase
+        if self._lost:
+            self._fail("the server had closed the connection")
+        else:
+            self._send(phase)
+
+    def _send(self, phase: Phase) -> None:
+        phase.sent += 1
+        request = next(phase.requests)
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._pending:
+            data = self._pending + data
+        try:
+            answer = cut_answer(data)
+        except MeasureError as error:
+            self._transport.abort()
+            self._fail(str(error))
+            return
+        if answer is None:
+            self._pending = data
+            return
+        now = time.perf_counter()
+        self._pending = b""
+        phase = self._phase
+        if phase is None:
+            self._transport.abort()  # an answer nobody asked for: the next phase will report the lost connection
+            return
+        phase.latencies_s.append(now - self._sent_at)
+        if answer.status != 200 or not answer.body.startswith(phase.expected):
+            phase.errors.append(f"{answer.status} {answer.body[:300]!r}")
+        if phase.wants_more(now):
+            self._send(phase)
+        else:
+            self._phase = None
+            phase.leave()
+
+    def _fail(self, reason: str) -> None:
+        phase, self._phase = self._phase, None
+        if phase is not None:
+            phase.errors.append(reason)
+            phase.leave()
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+async def _run_phase(
+    clients: list[Client], job: Job, requests: Iterator[bytes], *, seconds: float, min_requests: int
+) -> tuple[Phase, float]:
+    started = time.perf_counter()
+    phase = Phase(
+        requests=requests,
+        expected=job.expected,
+        ends_at=started + seconds,
+        min_requests=min_requests,
+        max_requests=job.max_requests,
+        done=asyncio.get_running_loop().create_future(),
+        running=len(clients),
+    )
+    for client in clients:
+        client.enter(phase)
+    try:
+        await asyncio.wait_for(phase.done, seconds + PATIENCE_S)
+    except TimeoutError:
+        phase.errors.append(f"{phase.running} requests were not answered within {PATIENCE_S} s")
+    return phase, time.perf_counter() - started
+
+
+async def run_job(job: Job) -> Round:
+    """Warm up, then measure, on the same connections."""
+    loop = asyncio.get_running_loop()
+    clients: list[Client] = []
+    try:
+        for _ in range(job.connections):
+            _transport, client = await loop.create_connection(Client, HOST, job.port)
+            clients.append(client)
+        requests = cycle(job.requests)
+        warm, _ = await _run_phase(
+            clients, job, requests, seconds=job.warmup_s, min_requests=min(job.warmup_requests, job.max_requests)
+        )
+        if warm.errors:
+            return _report(warm, warm, elapsed_s=0.0, client_cpu_s=0.0)
+        gc.collect()
+        cpu_s = time.process_time()
+        measured, elapsed_s = await _run_phase(clients, job, requests, seconds=job.seconds, min_requests=1)
+        return _report(warm, measured, elapsed_s=elapsed_s, client_cpu_s=time.process_time() - cpu_s)
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _report(warm: Phase, measured: Phase, *, elapsed_s: float, client_cpu_s: float) -> Round:
+    return Round(
+        latencies_s=array("d", measured.latencies_s),
+        elapsed_s=elapsed_s,
+        client_cpu_s=client_cpu_s,
+        warmup_requests=len(warm.latencies_s),
+        errors=len(measured.errors),
+        first_error=measured.errors[0] if measured.errors else "",
+    )
+
+
+def _serve(pipe: "Pipe[Round | str, Job | None]") -> None:
+    """The load process: one job after the other until it is told to end or its parent is gone."""
+    gc.disable()  # no pauses of ours inside a latency; collected between the phases instead
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError, KeyboardInterrupt):
+            return
+        if job is None:
+            return
+        try:
+            pipe.send(uvloop.run(run_job(job)))
+        except OSError as error:
+            pipe.send(f"the load generator failed: {error}")
+        except KeyboardInterrupt:
+            return
+
+
+class Load:
+    """The load generator as its parent sees it."""
+
+    def __init__(self, pipe: "Pipe[Job | None, Round | str]") -> None:
+        self._pipe = pipe
+
+    def run(self, job: Job) -> Round:
+        """Run one job. Raises: MeasureError if any answer was wrong or missing; such a round has measured nothing."""
+        limit_s = job.seconds + job.warmup_s + 3 * PATIENCE_S
+        try:
+            self._pipe.send(job)
+            if not self._pipe.poll(limit_s):
+                raise MeasureError(f"the load generator did not report within {limit_s:.0f} s")
+            report = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise MeasureError("the load generator died") from error
+        if isinstance(report, str):
+            raise MeasureError(report)
+        if report.errors:
+            raise MeasureError(f"{report.errors} wrong answers under load, the first: {report.first_error}")
+        return report
+
+
+@contextmanager
+def open_load() -> Iterator[Load]:
+    """Start the load process; on exit it is gone, whatever happened."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(theirs,), name="bench-load", daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Load(ours)
+    finally:
+        ours.close()  # ends its wait for the next job
+        process.join(STOP_TIMEOUT_S)
+        if process.is_alive():
+            process.kill()
+            process.join()

@@ -1,0 +1,114 @@
+"""What /proc says about the processes of a server: who descends from whom, their CPU time, their memory."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.errors import MeasureError
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_KIB_PER_MIB: Final = 1024
+# Fields of /proc/<pid>/stat after the closing bracket of the name, see proc_pid_stat(5).
+_STATE, _PPID, _UTIME, _STIME, _START = 0, 1, 11, 12, 19
+_GRACE_S: Final = 2.0
+_POLL_S: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of this machine; its start time tells it from a later one with the same number."""
+
+    pid: int
+    parent: int
+    started_ticks: int
+    cpu_s: float
+
+
+def read_process(pid: int) -> Process | None:
+    """The process with this number, or None if there is none or it has ended and nobody has asked for its status."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    if fields[_STATE] in "ZX":
+        return None
+    return Process(
+        pid=pid,
+        parent=int(fields[_PPID]),
+        started_ticks=int(fields[_START]),
+        cpu_s=(int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_PER_S,
+    )
+
+
+def read_tree(root: int) -> list[tuple[int, Process]]:
+    """The process `root` and all that descend from it, each with its depth below `root`."""
+    processes = [read_process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    children: dict[int, list[Process]] = {}
+    tree: list[tuple[int, Process]] = []
+    for process in processes:
+        if process is not None:
+            children.setdefault(process.parent, []).append(process)
+            if process.pid == root:
+                tree.append((0, process))
+    for depth, process in tree:  # grows while it is walked
+        tree.extend((depth + 1, child) for child in children.get(process.pid, ()))
+    return tree
+
+
+def find_workers(root: int) -> list[int]:
+    """The workers of the service `root`, by process id: what the zygote, a child of the service, has forked.
+
+    Leaves below the first generation, so that a process between the zygote and its workers (the init of a pid
+    namespace, say) is not taken for a worker.
+    """
+    tree = read_tree(root)
+    parents = {process.parent for _, process in tree}
+    return [process.pid for depth, process in tree if depth >= 2 and process.pid not in parents]
+
+
+def tree_cpu_s(root: int) -> float:
+    """User and system time of `root` and what descends from it, without what has ended in between."""
+    return sum(process.cpu_s for _, process in read_tree(root))
+
+
+def read_private_mib(pid: int) -> float:
+    """Memory that no other process shares with this one: Private_Clean + Private_Dirty of smaps_rollup.
+
+    Raises: MeasureError if the system does not let us look (another user's process), or it is gone.
+    """
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError as error:
+        raise MeasureError(f"the memory of worker {pid} cannot be read: {error}") from error
+    private = [line.split() for line in text.splitlines() if line.startswith(("Private_Clean:", "Private_Dirty:"))]
+    return sum(int(fields[1]) for fields in private) / _KIB_PER_MIB
+
+
+def end_leftovers(tree: list[tuple[int, Process]]) -> int:
+    """Make sure that nothing lives of a tree that was read earlier; returns how many had to be killed.
+
+    What is going by itself gets `_GRACE_S` to do so.
+    """
+    give_up_at = time.monotonic() + _GRACE_S
+    left = _living(tree)
+    while left and time.monotonic() < give_up_at:
+        time.sleep(_POLL_S)
+        left = _living(tree)
+    for process in left:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    return len(left)
+
+
+def _living(tree: list[tuple[int, Process]]) -> list[Process]:
+    now = [read_process(process.pid) for _, process in tree]
+    return [
+        process
+        for process, (_, before) in zip(now, tree, strict=True)
+        if process is not None and process.started_ticks == before.started_ticks
+    ]

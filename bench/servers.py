@@ -1,0 +1,146 @@
+"""The servers under measurement, as context managers: yielded when they answer, gone afterwards."""
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from bench.errors import MeasureError
+from bench.processes import end_leftovers, read_tree
+from bench.wire import HOST, Connection, build_request
+
+START_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.02
+_ROOT: Final = Path(__file__).resolve().parent.parent
+SKEP: Final = Path(sys.executable).with_name("skep")
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers on 127.0.0.1."""
+
+    port: int
+    pid: int
+
+
+@contextmanager
+def open_floor() -> Iterator[Server]:
+    """The bare aiohttp server of `bench.floor`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.floor"],
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        process_group=0,  # Ctrl-C is for the benchmark, which then ends its servers
+    )
+    try:
+        assert process.stdout is not None
+        yield Server(port=_read_port(process.stdout), pid=process.pid)
+    finally:
+        _stop(process)
+
+
+@contextmanager
+def open_skep(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Skep as it ships: default settings but for the given ones, a fresh volume, its log written to a file.
+
+    On exit its processes are gone and its files are removed. Raises: MeasureError, with the end of its log, if it does
+    not become ready.
+    """
+    with tempfile.TemporaryDirectory(prefix="skep-bench-", ignore_cleanup_errors=True) as folder:
+        # Workers may have users of their own; what they may read below here is for Skep to say.
+        Path(folder).chmod(0o755)
+        port = _free_port()
+        log = Path(folder, "log")
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
+            "HOST": HOST,
+            "PORT": str(port),
+            "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": f"{folder}/functions/",
+            "DATABASE_PATH": f"{folder}/skep.db",
+            **(settings or {}),
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [SKEP],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,  # as above
+            )
+        try:
+            _wait_until_ready(process, port, log)
+            yield Server(port=port, pid=process.pid)
+        finally:
+            _stop(process)
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _read_port(output: IO[bytes]) -> int:
+    """The port that the floor writes when it listens."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        line = output.readline() if selector.select(START_TIMEOUT_S) else b""
+    if not line.strip().isdigit():
+        raise MeasureError("the floor server did not start")
+    return int(line)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Ask `GET /sys/ready` until it is answered with 200."""
+    request = build_request(port=port, method="GET", path="/sys/ready")
+    give_up_at = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < give_up_at:
+        try:
+            with Connection(port) as connection:
+                if connection.exchange(request).status == 200:
+                    return
+        except (OSError, MeasureError):
+            pass  # not listening yet; a process that has ended is seen below
+        try:
+            status = process.wait(_POLL_S)
+        except subprocess.TimeoutExpired:
+            continue
+        raise MeasureError(f"skep ended with status {status} before it was ready:\n{_tail(log)}")
+    raise MeasureError(f"skep was not ready within {START_TIMEOUT_S:.0f} s:\n{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, then SIGKILL; what the server had started goes with it even if it forgot some of it."""
+    tree = read_tree(process.pid)
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        print(f"note: process {process.pid} did not end within {STOP_TIMEOUT_S:.0f} s of SIGTERM and was killed")
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+        forgotten = end_leftovers(tree)
+        if forgotten:
+            print(f"note: {forgotten} processes outlived their server and were killed")

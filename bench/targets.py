@@ -1,0 +1,56 @@
+"""What is promised, and how a figure compares with it."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Verdict = Literal["PASS", "miss", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound on one figure, in the figure's own unit."""
+
+    relation: Literal["≥", "≤"]
+    bound: float
+
+    def judge(self, value: float) -> Verdict:
+        holds = value >= self.bound if self.relation == "≥" else value <= self.bound
+        return "PASS" if holds else "miss"
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.bound:g}"
+
+
+TARGETS: Final = {
+    "throughput, 32 connections": Target("≥", 0.75),  # times the floor
+    "p50 alone, above the floor": Target("≤", 0.25),  # ms
+    "cold start, p50": Target("≤", 1.0),  # times python3 -I -S -c pass
+    "private memory, largest idle worker": Target("≤", 4.0),  # MiB; "each" worker, so the largest counts
+    "p50 alone, 500 workspaces": Target("≤", 1.3),  # times the same with one
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    name: str
+    value: float
+    unit: str
+    detail: str
+
+    @property
+    def target(self) -> Target | None:
+        return TARGETS.get(self.name)
+
+    @property
+    def verdict(self) -> Verdict:
+        return "" if self.target is None else self.target.judge(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one measure found: its lines of the table, and what they were made from, for the JSON file."""
+
+    figures: list[Figure]
+    data: dict[str, object]

@@ -1,0 +1,38 @@
+"""The workspaces that the benchmarks deploy and the requests that run them."""
+
+from typing import Final
+
+from bench.wire import Connection, build_request
+
+RUN_BODY: Final = {"parameters": {"name": "world"}}
+GREETING: Final = (b'{"result":"Hello world"', b'{"result": "Hello world"')
+"""How the answer to `RUN_BODY` begins; spaces are the server's choice."""
+
+_PARAMETERS: Final = {"name": {"type": "string"}}
+HELLO: Final = {"functions": {"hello": {"code": 'return "Hello " + name', "parameters": _PARAMETERS}}}
+
+# Greets in a new worker only: the proof that a start was cold comes from the cache, not from what the service says.
+HELLO_ONCE: Final = {
+    "functions": {
+        "hello": {
+            "code": 'if cache:\n    return "warm"\ncache["met"] = True\nreturn "Hello " + name',
+            "parameters": _PARAMETERS,
+        }
+    }
+}
+
+
+def deploy(connection: Connection, workspace: str, document: object) -> None:
+    """Create or replace a workspace. Raises: MeasureError unless it is accepted."""
+    connection.ask("POST", f"/v2/functions/{workspace}", document)
+
+
+def run_request(port: int, workspace: str) -> bytes:
+    """The request that runs `hello` of a workspace."""
+    path = f"/v2/functions/{workspace}/run/hello"
+    return build_request(port=port, method="POST", path=path, document=RUN_BODY)
+
+
+def floor_request(port: int) -> bytes:
+    """The same body for the floor."""
+    return build_request(port=port, method="POST", path="/echo", document=RUN_BODY)

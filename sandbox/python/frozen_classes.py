@@ -1,0 +1,53 @@
+"""Makes classes of the standard library as immutable as those written in C.
+
+Setting a public attribute is a native instruction in tenant code, whatever the object is. On a class of a library that
+would change what trusted code does: `Field.name`, say, which `dataclasses` writes into source text and executes.
+CPython refuses to set attributes of a class that carries Py_TPFLAGS_IMMUTABLETYPE (Include/object.h, since 3.10); there
+is no call that gives a class this flag after it was made, so the word of flags is written to. Costs nothing in a run.
+"""
+
+import ctypes
+import sys
+from collections.abc import Collection, Iterator
+from typing import Final
+
+_IMMUTABLE: Final = 1 << 8
+_TYPE_BYTES: Final = object.__sizeof__(type)
+_PROBES: Final = (object, type, int, dict, Exception, ctypes.Structure)
+
+
+def _flags_offset_bytes() -> int:
+    """Where in a type object the word is that `__flags__` shows. Raises: RuntimeError if nothing fits."""
+    word = ctypes.sizeof(ctypes.c_ulong)
+    for offset in range(0, _TYPE_BYTES, word):
+        if all(ctypes.c_ulong.from_address(id(cls) + offset).value == cls.__flags__ for cls in _PROBES):
+            return int(offset)
+    raise RuntimeError("this interpreter keeps the flags of a class where they cannot be found")
+
+
+def freeze_classes(roots: Collection[str]) -> None:
+    """Freeze every class that now exists in these top-level modules and their C halves (`_json` for `json`).
+
+    For the process that workers are forked from. Classes made later are not affected, nor are those inherited from
+    frozen ones. Raises: RuntimeError if the interpreter does not work as this module thinks it does.
+    """
+    if sys.implementation.name != "cpython":
+        raise RuntimeError("classes can be frozen in CPython only")
+    offset = _flags_offset_bytes()
+    wanted = {*roots, *(f"_{root}" for root in roots)}
+    for cls in _all_classes():
+        if str(type.__dict__["__module__"].__get__(cls)).partition(".")[0] in wanted and not cls.__flags__ & _IMMUTABLE:
+            ctypes.c_ulong.from_address(id(cls) + offset).value |= _IMMUTABLE
+            if not cls.__flags__ & _IMMUTABLE:
+                raise RuntimeError(f"{cls!r} could not be frozen")
+
+
+def _all_classes() -> Iterator[type]:
+    seen: set[int] = set()
+    pending: list[type] = [object]
+    while pending:
+        cls = pending.pop()
+        if id(cls) not in seen:
+            seen.add(id(cls))
+            yield cls
+            pending.extend(type.__subclasses__(cls))

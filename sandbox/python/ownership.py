@@ -1,0 +1,131 @@
+"""Which classes are the tenant's own, and which of their attributes are theirs to use.
+
+Names with one leading underscore are how ordinary code says "internal". On a tenant's own objects they mean nothing to
+us; on objects of a library they are the way in (`lock._loop`, `task._coro`). A name cannot tell the two apart, so these
+attributes are guarded at run time by asking whether the class is one that tenant code made.
+"""
+
+import types
+import typing
+from functools import partial
+from typing import Any, Final
+from weakref import ref
+
+from sandbox.python.names import Verdict, reading
+from sandbox.python.words import words
+
+_OPEN_MODULES: Final = frozenset(
+    words("""
+    builtins abc enum typing collections collections.abc _collections_abc numbers decimal fractions datetime string
+    random _random json.encoder json.decoder html.parser _markupbase csv textwrap contextlib io _io queue types
+    """)
+)
+"""Modules whose classes keep nothing in an instance's private attributes that leads further in."""
+
+_ALIASES: Final = (types.GenericAlias, type(typing.Iterable[int]), type(typing.List))  # noqa: UP006 - its type is wanted
+_SELF: Final[Any] = vars(super)["__self__"].__get__
+_SELF_CLASS: Final[Any] = vars(super)["__self_class__"].__get__
+_SPECIAL_BASES: Final = (typing.NamedTuple, typing.TypedDict)
+
+# By weak reference, so that a class made in a run goes when the run does: the private names that classes of a library
+# define in its bases. None if an instance may hold things of the library in attributes we cannot know.
+_own: dict["ref[type]", frozenset[str] | None] = {}
+_watches: dict["ref[type]", "ref[type]"] = {}
+_offered: set[type] = {object}
+
+
+def bound_to(obj: Any) -> Any:
+    """What a `super()` stands for; any other object as it is."""
+    return _SELF(obj) if type(obj) is super else obj
+
+
+def offer(cls: type) -> None:
+    """Let tenant code inherit from this class."""
+    _offered.add(cls)
+
+
+def is_own(cls: type) -> bool:
+    """Was this class made by tenant code?"""
+    return ref(cls) in _own
+
+
+def adopt(cls: type) -> None:
+    """Note that tenant code made this class."""
+    # This reference is the one that `ref(cls)` gives from now on, so a lookup allocates nothing.
+    key = ref(cls)
+    foreign = [base for base in cls.__mro__[1:] if not is_own(base)]
+    if all(base.__module__ in _OPEN_MODULES or _is_generated(base) for base in foreign):
+        _own[key] = frozenset(
+            name for base in foreign for name in base.__dict__ if name.startswith("_") and not name.startswith("__")
+        )
+    else:
+        _own[key] = None
+    _watches[key] = ref(cls, partial(_forget, key))
+
+
+def _forget(key: "ref[type]", _watch: "ref[type]") -> None:
+    _own.pop(key, None)
+    _watches.pop(key, None)
+
+
+def _is_generated(cls: type) -> bool:
+    """A namedtuple, made at run time: a tuple with fields."""
+    return cls.__bases__ == (tuple,) and "_fields" in cls.__dict__
+
+
+def may_be_inherited(base: object) -> bool:
+    """May a class of the tenant have this base? Only its own classes, and those that are offered under a name.
+
+    Every other class can be reached through `type(x)`, and some can be turned against the code that trusts them.
+    """
+    if isinstance(base, type):
+        if issubclass(base, type):
+            return False
+        return (base in _offered or is_own(base) or _is_generated(base)) and _has_native_match_args(base)
+    # By exact type: an object of the tenant's could say one thing here and another when the class is made.
+    if type(base) in _ALIASES:
+        return may_be_inherited(getattr(base, "__origin__", None))
+    return any(base is special for special in _SPECIAL_BASES)
+
+
+def native_match_args(cls: type) -> tuple[str, ...]:
+    """As much of a class's own `__match_args__` as patterns may read natively. Field names can be data."""
+    fields = cls.__dict__.get("__match_args__", ())
+    if type(fields) is not tuple:
+        return ()
+    for index, name in enumerate(fields):
+        if type(name) is not str or reading(name) is not Verdict.NATIVE:
+            return fields[:index]
+    return fields
+
+
+def _has_native_match_args(base: type) -> bool:
+    return all(native_match_args(cls) == cls.__dict__.get("__match_args__", ()) for cls in base.__mro__)
+
+
+def private(obj: Any, name: str, /) -> Any:
+    """The object, if tenant code may use its attribute of this name. Raises: AttributeError."""
+    refused = _own.get(ref(type(obj)))
+    if refused is not None and name not in refused:
+        return obj
+    if _is_open(obj, name):
+        return obj
+    raise AttributeError(
+        f"the attribute {name!r} of {type(obj).__name__!r} objects is internal to their library: use a public one"
+    )
+
+
+def _has(cls: type, name: str) -> bool:
+    return any(name in base.__dict__ for base in cls.__mro__)
+
+
+def _is_open(obj: Any, name: str) -> bool:
+    if isinstance(obj, type):
+        # A class also has what its metaclass has, and that is never the tenant's: `_convert_` of enums reads modules.
+        refused = None if _has(type(obj), name) else _own.get(ref(obj))
+    elif type(obj) is super:
+        refused = _own.get(ref(_SELF_CLASS(obj)))
+    else:
+        # Functions and namespaces carry nothing there but what somebody put there.
+        return isinstance(obj, types.FunctionType) or type(obj) is types.SimpleNamespace
+    return refused is not None and name not in refused

@@ -1,0 +1,279 @@
+"""The loop inside a worker: load one workspace, then run what the service asks, many runs interleaved.
+
+Everything is one thread and one asyncio loop. A message from the service starts a run at once, before the next message
+is read; answers of one batch leave in one write. A body that cannot wait runs to its end right there, without a task.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine
+from typing import Any, Final, assert_never
+
+from sandbox import protocol
+from sandbox.console import Console
+from sandbox.deadlines import Deadlines
+from sandbox.outbox import Outbox
+from sandbox.parameters import ParametersRefused
+from sandbox.python.compiler import INLINE, CodeRefused
+from sandbox.python.tracebacks import describe
+from sandbox.python.values import ResultRefused, encode_result
+from sandbox.runs import (
+    RUNNING,
+    RunExpired,
+    RunState,
+    abandon_generator,
+    adopt_generator,
+    spawn,
+    task_factory,
+)
+from sandbox.workspace import Body, Refused, Workspace
+
+READ_BYTES: Final = 256 * 1024
+_FRAME_MAX_BYTES: Final = 1 << 31
+"""The service is trusted; its own limits on bodies apply before anything gets here."""
+
+
+class Worker:
+    """One workspace, and the runs in it."""
+
+    def __init__(self, connection: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection = connection
+        self._frames = protocol.FrameReader(max_bytes=_FRAME_MAX_BYTES)
+        self._outbox = Outbox(connection, loop)
+        self._deadlines = Deadlines(self._outbox, lambda run: loop.call_soon_threadsafe(self._unwind, run))
+        self._runs: dict[int, RunState] = {}
+        self._workspace: Workspace | None = None
+        self._result_max_bytes = 0
+        self._logs_max_bytes = 0
+
+    def open(self) -> None:
+        """Be ready for the first alarm."""
+        self._deadlines.install()
+
+    def read(self) -> None:
+        """Take what has arrived and start it. Ends the process when the service is gone."""
+        try:
+            data = self._connection.recv(READ_BYTES)
+            if not data:
+                # Not sys.exit: nothing of the tenant's may run any more.
+                os._exit(0)
+            for body in self._frames.feed(data):
+                self._take(protocol.decode_downward(body))
+            self._outbox.flush()
+        except BaseException:  # noqa: BLE001  # a worker that cannot keep its protocol must not go on half-way
+            os._exit(1)
+
+    def _take(self, message: protocol.Downward) -> None:
+        match message:
+            case protocol.Run():
+                self._start(message)
+            case protocol.RunInline():
+                self._start_inline(message)
+            case protocol.Cancel(run=number):
+                self._cancel(number)
+            case protocol.Load():
+                self._load(message)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _load(self, request: protocol.Load) -> None:
+        self._result_max_bytes = request.result_max_bytes
+        self._logs_max_bytes = request.logs_max_bytes
+        self._workspace = Workspace(request)
+        try:
+            bundle = self._workspace.load()
+        except Refused as refused:
+            self._outbox.put(protocol.NotLoaded(errors=refused.errors, problems=refused.problems))
+            self._outbox.flush_all()
+            os._exit(0)
+        self._outbox.put(protocol.Loaded(bundle=bundle))
+
+    # A run begins with its RunState and ends in `_finish`, once, on every way.
+
+    def _start(self, request: protocol.Run) -> None:
+        function = self._loaded.functions[request.function]
+        run = self._open_run(request, function.name)
+        try:
+            parameters, arguments = function.signature.bind_json(request.parameters)
+        except ParametersRefused as refused:
+            self._refuse(run, protocol.BadParameters(run=run.number, problems=refused.problems))
+            return
+        except (MemoryError, RecursionError) as error:
+            self._raise(run, error)
+            return
+        self._begin(run, function.body, parameters, arguments, suspends=function.suspends)
+
+    def _start_inline(self, request: protocol.RunInline) -> None:
+        run = self._open_run(request, INLINE)
+        try:
+            body, parameters, arguments = self._loaded.inline(request.code, request.parameters)
+        except CodeRefused as refused:
+            self._refuse(run, protocol.NotCompiled(run=run.number, errors=refused.errors))
+            return
+        self._begin(run, body, parameters, arguments, suspends=True)
+
+    def _begin(
+        self, run: RunState, body: Body, parameters: dict[str, Any], arguments: list[Any], *, suspends: bool
+    ) -> None:
+        coroutine = body(parameters, *arguments)
+        if suspends:
+            run.main = spawn(self._follow(run, coroutine), run)
+            return
+        RUNNING.run = run
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            self._return(run, stop.value)
+        except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
+            self._raise(run, error)
+        finally:
+            RUNNING.run = None
+
+    async def _follow(self, run: RunState, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            result = await coroutine
+        except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
+            self._raise(run, error)
+        else:
+            self._return(run, result)
+        self._outbox.flush()
+
+    def _return(self, run: RunState, result: object) -> None:
+        """Answer with a result. Encoding may call back into tenant code, so it still counts as the run's."""
+        try:
+            encoded = self._encode(result)
+        except BaseException as error:  # noqa: BLE001  # a hostile result can raise anything from its own methods
+            self._raise(run, error)
+            return
+        duration_us = run.duration_us()
+        self._answer(run, protocol.Returned(run=run.number, result=encoded, duration_us=duration_us))
+
+    def _encode(self, result: object) -> bytes:
+        encoded = encode_result(result)
+        if len(encoded) > self._result_max_bytes:
+            message = f"the result has {len(encoded)} bytes of JSON, where {self._result_max_bytes} are the most"
+            raise ResultRefused("result", message)
+        return encoded
+
+    def _raise(self, run: RunState, error: BaseException) -> None:
+        duration_us = run.duration_us()
+        if run.expired or isinstance(error, RunExpired):
+            self._answer(run, protocol.Expired(run=run.number, duration_us=duration_us))
+        elif isinstance(error, MemoryError):
+            self._answer(run, protocol.OutOfMemory(run=run.number, duration_us=duration_us))
+        else:
+            raised = describe(error, self._loaded.sources)
+            self._answer(
+                run,
+                protocol.Raised(
+                    run=run.number,
+                    type=raised.type,
+                    message=raised.message,
+                    function=raised.function or run.function,
+                    line=raised.line,
+                    traceback=raised.traceback,
+                    duration_us=duration_us,
+                ),
+            )
+
+    def _answer(self, run: RunState, message: protocol.Message) -> None:
+        """Send the one answer of a run, unless the alarm has already sent it, and leave nothing of the run behind."""
+        if not run.answered:
+            run.answered = True
+            run.console.finish()
+            self._outbox.put(message)
+        else:
+            run.console.close()
+        if run.main is not None:
+            run.tasks.discard(run.main)
+        if run.is_over():
+            self._close_run(run)
+        else:
+            # Tasks that outlive their run are unwound like those of a run that timed out.
+            self._deadlines.expire_now(run)
+
+    def _unwind(self, run: RunState) -> None:
+        """One attempt to get rid of a run; the alarm comes back here until it has worked."""
+        if run.number not in self._runs:
+            return
+        run.cancel_tasks()
+        if run.is_over():
+            self._close_run(run)
+            self._outbox.flush()
+
+    def _close_run(self, run: RunState) -> None:
+        self._deadlines.forget(run)
+        if self._runs.pop(run.number, None) is not None and run.expired:
+            self._outbox.put(protocol.Ended(run=run.number))
+
+    def _cancel(self, number: int) -> None:
+        run = self._runs.get(number)
+        if run is not None:
+            run.answered = True
+            run.console.close()
+            self._deadlines.expire_now(run)
+
+    def _refuse(self, run: RunState, message: protocol.Message) -> None:
+        self._outbox.put(message)
+        self._close_run(run)
+
+    def _open_run(self, request: protocol.Run | protocol.RunInline, function: str) -> RunState:
+        console = Console(request.run, outbox=self._outbox, max_bytes=self._logs_max_bytes)
+        run = RunState(
+            number=request.run,
+            run_id=request.run_id,
+            function=function,
+            timeout_ms=request.timeout_ms,
+            console=console,
+        )
+        self._runs[run.number] = run
+        self._deadlines.watch(run)
+        return run
+
+    @property
+    def _loaded(self) -> Workspace:
+        if self._workspace is None:
+            raise protocol.ProtocolError("a run before a workspace")
+        return self._workspace
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop that never runs a tenant's code on nobody's behalf."""
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        adopt_generator(agen)
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        abandon_generator(agen)
+
+
+def prepare() -> None:
+    """Do once, before any fork, what every worker would do first: the code is then warm and its pages shared."""
+    warm = protocol.Load(
+        workspace="warm",
+        definition=b'{"functions": {"warm": {"code": "return await warm()", "parameters": {"name": {}}}}}',
+        bundle=b"",
+        modules=[],
+        result_max_bytes=0,
+        logs_max_bytes=0,
+    )
+    Workspace(warm).load()
+    encode_result({"warm": 1.5})
+    Loop().close()
+
+
+def main(connection: socket.socket) -> None:
+    """Serve one connection until it closes. Does not return."""
+    connection.setblocking(False)
+    loop = Loop()
+    loop.set_task_factory(task_factory)
+    # A tenant's forgotten task is the tenant's affair, and there is nobody on standard error.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    worker = Worker(connection, loop)
+    worker.open()
+    loop.add_reader(connection, worker.read)
+    try:
+        loop.run_forever()
+    finally:
+        os._exit(1)

@@ -1,0 +1,138 @@
+"""A workspace inside its worker: compiled or loaded once, then one namespace in which its functions call each other."""
+
+import dis
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from sandbox import scope
+from sandbox.parameters import Signature
+from sandbox.protocol import CodeError, Load, Problem
+from sandbox.python import bundle
+from sandbox.python.builtins import make_builtins
+from sandbox.python.compiler import BODY, INLINE, CodeRefused, compile_body
+from sandbox.python.modules import Modules, logging_facade
+from sandbox.runs import RunExpired
+
+Body = Callable[..., Coroutine[Any, Any, Any]]
+
+_SUSPENDING: Final = frozenset(
+    dis.opmap[name] for name in ("GET_AWAITABLE", "BEFORE_ASYNC_WITH", "GET_AITER", "GET_ANEXT") if name in dis.opmap
+)
+
+
+class Refused(Exception):
+    """The definition cannot be loaded, with everything that is wrong with it."""
+
+    def __init__(self, errors: list[CodeError], problems: list[Problem]) -> None:
+        super().__init__(errors, problems)
+        self.errors = errors
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function, ready to run."""
+
+    name: str
+    signature: Signature
+    body: Body
+    suspends: bool
+    """False if the body has no instruction that could wait: it then runs to its end in one step, without a task."""
+
+
+class Workspace:
+    """The namespace of one workspace: functions, `cache`, hooks. Lives as long as its worker."""
+
+    def __init__(self, load: Load) -> None:
+        self.name = load.workspace
+        self.sources: dict[str, str] = {}
+        self.functions: dict[str, Function] = {}
+        self._modules = tuple(load.modules)
+        self._namespace: dict[str, Any] = {}
+        self._load = load
+
+    def load(self) -> bytes:
+        """Make the functions callable. Returns the bundle if one was made, else nothing. Raises: Refused."""
+        definition: dict[str, Any] = orjson.loads(self._load.definition)
+        functions: Mapping[str, Mapping[str, Any]] = definition["functions"]
+        self.sources = {name: function["code"] for name, function in functions.items()}
+        signatures = {name: Signature(function.get("parameters", {})) for name, function in functions.items()}
+        codes = bundle.unpack(self._load.bundle, self._load.definition, modules=self._modules) if self._load.bundle else None
+        made = b""
+        if codes is None:
+            codes = self._compile(signatures)
+            made = bundle.pack(self._load.definition, codes, modules=self._modules)
+        self._open_namespace(definition.get("env", {}))
+        for name, code in codes.items():
+            body = self._define(code)
+            self.functions[name] = Function(name, signatures[name], body, _suspends(body.__code__))
+            self._namespace[name] = _sibling(self.functions[name])
+        return made
+
+    def inline(self, code: str, parameters_json: bytes) -> tuple[Body, dict[str, Any], list[Any]]:
+        """A body that is run once, with the values it is called with. Raises: CodeRefused."""
+        parameters: dict[str, Any] = orjson.loads(parameters_json)
+        signature = Signature({name: {} for name in parameters})
+        self.sources[INLINE] = code
+        body = self._define(
+            compile_body(INLINE, code, tuple(parameters), modules=self._modules, siblings=self.functions)
+        )
+        return body, parameters, [parameters[name] for name in signature.named]
+
+    def _compile(self, signatures: Mapping[str, Signature]) -> dict[str, types.CodeType]:
+        codes: dict[str, types.CodeType] = {}
+        errors: list[CodeError] = []
+        problems: list[Problem] = []
+        for name, signature in signatures.items():
+            try:
+                codes[name] = compile_body(
+                    name, self.sources[name], tuple(signature.parameters), modules=self._modules, siblings=signatures
+                )
+            except CodeRefused as refused:
+                errors += refused.errors
+            for parameter in signature.parameters.values():
+                problems += parameter.specification_problems(f"functions.{name}.parameters.{parameter.name}")
+        if errors or problems:
+            raise Refused(errors, problems)
+        return codes
+
+    def _open_namespace(self, env: Mapping[str, str]) -> None:
+        log = scope.Log()
+        modules = Modules(self._modules, overrides={"logging": logging_facade(log)})
+        self._namespace.update(
+            __builtins__=make_builtins(
+                print_=scope.tenant_print, importer=modules.importer, stop=RunExpired, check=scope.check_expired
+            ),
+            __name__=self.name,
+            cache={},
+            log=log,
+            fetch=scope.fetch,
+            env=scope.Names("env", env),
+            secrets=scope.Names("secrets", {}),
+            context=scope.Context(self.name),
+        )
+
+    def _define(self, code: types.CodeType) -> Body:
+        exec(code, self._namespace)  # noqa: S102  # this is the tenant's code, and the reason for the jail
+        body: Body = self._namespace.pop(BODY)
+        return body
+
+
+def _sibling(function: Function) -> Callable[..., Awaitable[Any]]:
+    """What other functions of the workspace see: called positionally in parameter order or by keyword."""
+
+    def call(*args: Any, **named: Any) -> Awaitable[Any]:
+        parameters, arguments = function.signature.bind_call(function.name, args, named)
+        return function.body(parameters, *arguments)
+
+    call.__name__ = call.__qualname__ = function.name
+    return call
+
+
+def _suspends(code: types.CodeType) -> bool:
+    # Inline caches look like instructions here; that can only make the answer more careful.
+    return not _SUSPENDING.isdisjoint(code.co_code[::2])

@@ -1,0 +1,72 @@
+"""The composition root: from settings to an application. Wires, and does no I/O itself."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from service.http.keys import LIFECYCLE, SERVICES, SETTINGS, Services
+from service.http.lifecycle import Lifecycle
+from service.http.middleware import edge
+from service.http.routes import ROUTES
+from service.settings import Settings
+from service.storage.workspaces import Volume
+from service.usecases.deploy import Deploy
+from service.usecases.rebuild import rebuild_bundles
+from service.usecases.run import Run
+from service.workers.pool import Limits, Pool
+from service.workers.zygote import Zygote
+
+BUNDLE_PER_CODE: Final = 16
+"""A bundle is compiled code: so many times the size of a definition is more than any compiler makes of it."""
+
+
+def create_app(settings: Settings) -> web.Application:
+    """Skep as an aiohttp application, to be run by itself or mounted with `add_subapp`.
+
+    Run it with `handler_cancellation=True`, or callers that leave do not cancel their runs.
+    """
+    app = web.Application(middlewares=[edge], client_max_size=settings.request_max_bytes)
+    app[SETTINGS] = settings
+    app[LIFECYCLE] = Lifecycle()
+    app.add_routes(ROUTES)
+    app.cleanup_ctx.append(_services)
+    app.on_shutdown.append(_drain)
+    return app
+
+
+async def _services(app: web.Application) -> AsyncIterator[None]:
+    settings, lifecycle = app[SETTINGS], app[LIFECYCLE]
+    volume = Volume(dirpath=settings.functions_dirpath, document_max_bytes=settings.request_max_bytes)
+    zygote = Zygote(modules=settings.python_modules)
+    pool = Pool(zygote, _limits(settings))
+    await volume.open()
+    try:
+        async with zygote.running(), pool.running():
+            if settings.update_scripts_on_startup:
+                await rebuild_bundles(volume, pool)
+            run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
+            app[SERVICES] = Services(volume=volume, deploy=Deploy(volume, pool), run=run, pool=pool)
+            lifecycle.ready = True
+            yield
+            lifecycle.ready = False
+    finally:
+        await volume.close()
+
+
+async def _drain(app: web.Application) -> None:
+    """In-flight runs finish within the grace period; what is left then is ended, and its callers are told."""
+    if not await app[LIFECYCLE].drain(grace_ms=app[SETTINGS].shutdown_grace_ms):
+        app[SERVICES].pool.kill_all("the service is going down")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        workers_max=settings.workers_max,
+        inactive_s=settings.inactive_worker_s,
+        memory_max_bytes=settings.worker_memory_bytes,
+        result_max_bytes=settings.result_max_bytes,
+        logs_max_bytes=settings.logs_max_bytes,
+        bundle_max_bytes=settings.request_max_bytes * BUNDLE_PER_CODE,
+        modules=settings.python_modules,
+    )

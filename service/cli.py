@@ -1,0 +1,78 @@
+"""The `skep` command: read the settings, serve until told to stop."""
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from sandbox.version import __version__
+from service import logs
+from service.app import create_app
+from service.errors import SkepError
+from service.http.keys import LIFECYCLE
+from service.settings import InvalidSettings, Settings, load_settings
+
+BAD_SETTINGS = 2
+
+_log = structlog.get_logger()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 after a signal, 1 when the service cannot start, 2 for bad settings."""
+    parser = argparse.ArgumentParser(
+        prog="skep", description="Run workspaces of functions over HTTP. Settings come from the environment."
+    )
+    parser.add_argument("--version", action="version", version=f"skep {__version__}")
+    parser.parse_args(arguments)
+    try:
+        settings = load_settings(os.environ)
+    except InvalidSettings as invalid:
+        print(invalid, file=sys.stderr)  # noqa: T201  # before there is a log; for a person at a terminal
+        return BAD_SETTINGS
+    logs.configure(settings.log_format, settings.log_level)
+    allow_descriptors()
+    return uvloop.run(serve(settings))
+
+
+async def serve(settings: Settings) -> int:
+    """Listen until SIGTERM or SIGINT, then drain: runs under way finish within the grace period, no new ones begin."""
+    app = create_app(settings)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+        await site.start()
+    except (OSError, SkepError) as error:
+        _log.error("cannot start", reason=str(error))
+        await runner.cleanup()
+        return 1
+    _log.info("serving", url=_url(runner), version=__version__)
+    await stop.wait()
+    _log.info("draining", runs=app[LIFECYCLE].runs, grace_ms=settings.shutdown_grace_ms)
+    # Before the sockets close: whoever asks meanwhile is told, not refused.
+    await app.shutdown()
+    await runner.cleanup()
+    _log.info("stopped")
+    return 0
+
+
+def _url(runner: web.AppRunner) -> str:
+    """Where it listens; with `PORT=0` only the system knows."""
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def allow_descriptors() -> None:
+    """Raise the soft limit on descriptors to the hard one: every worker takes two, every caller one."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

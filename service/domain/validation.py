@@ -1,0 +1,195 @@
+"""Definitions as they come from outside: everything that is wrong with one, each with its path.
+
+The checks are written by hand because their readers are people and agents who must act on the messages. They never
+look deeper than `values.DEPTH_MAX`, which is held before anything else looks at the document.
+"""
+
+import itertools
+from collections.abc import Callable, Collection
+from typing import Any, Final, cast
+
+from service.domain.names import (
+    PARAMETER_NAME_MAX,
+    function_name_problem,
+    is_parameter_name,
+    is_variable_name,
+)
+from service.domain.parameter_schema import check_parameter
+from service.domain.values import Problems, check_values, join, must_be, shown
+
+Check = Callable[[Any, str, Problems], None]
+
+
+def check_workspace(document: object) -> dict[str, Any]:
+    """A workspace object, as it was given. Raises: InvalidRequest with every problem."""
+    return _checked(document, _workspace)
+
+
+def check_function(document: object) -> dict[str, Any]:
+    """A function object, as it was given; paths begin at the function. Raises: InvalidRequest with every problem."""
+    return _checked(document, _function)
+
+
+def _checked(document: object, check: Check) -> dict[str, Any]:
+    problems = Problems()
+    if check_values(document, problems):
+        check(document, "", problems)
+    problems.raise_if_any()
+    return cast("dict[str, Any]", document)
+
+
+def _workspace(value: object, path: str, problems: Problems) -> None:
+    _object(value, path, problems, fields=_WORKSPACE_FIELDS, what="a workspace", required=("functions",))
+
+
+def _functions(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, dict):
+        problems.add(path, must_be("an object of functions by name", value))
+        return
+    for name, function in _named(value):
+        problem = function_name_problem(name)
+        if problem is not None:
+            problems.add(join(path, name), problem)
+        _function(function, join(path, name), problems)
+
+
+def _function(value: object, path: str, problems: Problems) -> None:
+    _object(value, path, problems, fields=_FUNCTION_FIELDS, what="a function", required=("code",))
+
+
+def _parameters(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, dict):
+        problems.add(path, must_be("an object of parameters by name", value))
+        return
+    for name, parameter in _named(value):
+        if not is_parameter_name(name):
+            problems.add(
+                join(path, name),
+                f"is no name for a parameter: 1 to {PARAMETER_NAME_MAX} characters, no control characters",
+            )
+        check_parameter(parameter, join(path, name), problems)
+
+
+def _env(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, dict):
+        problems.add(path, must_be("an object of strings by name", value))
+        return
+    for name, text in _named(value):
+        if not is_variable_name(name):
+            problems.add(
+                join(path, name),
+                "is no name for a variable: use letters, digits and underscores, and begin with a letter or underscore",
+            )
+        _string(text, join(path, name), problems)
+
+
+def _network(value: object, path: str, problems: Problems) -> None:
+    _object(value, path, problems, fields={"allow": _strings}, what="the network")
+
+
+def _pool(value: object, path: str, problems: Problems) -> None:
+    before = problems.count
+    _object(value, path, problems, fields=_POOL_FIELDS, what="the pool")
+    if problems.count > before or not isinstance(value, dict):
+        return
+    given = [(name, value[name]) for name in ("floor", "cruise", "ceil") if name in value]
+    for (low, least), (high, most) in itertools.pairwise(given):
+        if least > most:
+            problems.add(join(path, high), f"must not be less than {low}, which is {least}")
+
+
+def _limits(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, dict):
+        problems.add(path, must_be("an object of numbers by name", value))
+        return
+    for name, limit in _named(value):
+        if isinstance(limit, bool) or not isinstance(limit, int | float):
+            problems.add(join(path, name), must_be("a number", limit))
+        elif limit < 0:
+            problems.add(join(path, name), "must be 0 or more")
+
+
+def _language(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, str):
+        problems.add(path, must_be("a string", value))
+    elif value != "python":
+        problems.add(path, f"is {shown(value)!r}; the only language is 'python'")
+
+
+def _timeout(value: object, path: str, problems: Problems) -> None:
+    _whole(value, path, problems, least=1, unit="milliseconds")
+
+
+def _count(value: object, path: str, problems: Problems) -> None:
+    _whole(value, path, problems, least=0)
+
+
+def _whole(value: object, path: str, problems: Problems, *, least: int, unit: str = "") -> None:
+    expected = f"a whole number of {unit}" if unit else "a whole number"
+    if isinstance(value, float):
+        problems.add(path, f"must be {expected}, without a fraction")
+    elif isinstance(value, bool) or not isinstance(value, int):
+        problems.add(path, must_be(expected, value))
+    elif value < least:
+        problems.add(path, f"must be {least} or more")
+
+
+def _string(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, str):
+        problems.add(path, must_be("a string", value))
+
+
+def _strings(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, list):
+        problems.add(path, must_be("an array of strings", value))
+        return
+    for index, item in enumerate(value):
+        _string(item, join(path, str(index)), problems)
+
+
+def _object(  # noqa: PLR0913 (a value in its place, and the three things that can be wrong with an object)
+    value: object,
+    path: str,
+    problems: Problems,
+    *,
+    fields: dict[str, Check],
+    what: str,
+    required: Collection[str] = (),
+) -> None:
+    if not isinstance(value, dict):
+        problems.add(path, must_be("an object", value))
+        return
+    for name, item in _named(value):
+        check = fields.get(name)
+        if check is None:
+            problems.add(join(path, name), f"is no field of {what}; its fields are {', '.join(fields)}")
+        else:
+            check(item, join(path, name), problems)
+    for name in required:
+        if name not in value:
+            problems.add(join(path, name), "is required")
+
+
+def _named(value: dict[Any, Any]) -> list[tuple[str, Any]]:
+    """What has a name; that a key is no string was reported before."""
+    return [(name, item) for name, item in value.items() if isinstance(name, str)]
+
+
+_POOL_FIELDS: Final[dict[str, Check]] = dict.fromkeys(
+    ("floor", "ceil", "cruise", "concurrency", "queue", "timeout"), _count
+)
+_FUNCTION_FIELDS: Final[dict[str, Check]] = {
+    "code": _string,
+    "language": _language,
+    "description": _string,
+    "parameters": _parameters,
+    "timeout": _timeout,
+}
+_WORKSPACE_FIELDS: Final[dict[str, Check]] = {
+    "functions": _functions,
+    "description": _string,
+    "env": _env,
+    "network": _network,
+    "pool": _pool,
+    "limits": _limits,
+}

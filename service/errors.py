@@ -1,0 +1,128 @@
+"""What Skep itself can fail at. None of it knows HTTP; one table in `http.problems` maps each class to a response.
+
+SkepError
+├── InvalidRequest            what was sent does not fit, with every problem in it
+├── CompilationFailed         a deploy was refused, with every error in its code
+├── NotFound
+│   ├── WorkspaceNotFound
+│   ├── FunctionNotFound
+│   └── RouteNotFound
+├── MethodRefused             the route exists, not for this method
+├── UnsupportedMediaType
+├── PreconditionFailed        `If-Match` or `If-None-Match` does not hold
+├── BodyTooLarge
+├── WorkspaceBroken           the files of this workspace on the volume cannot be used
+├── VolumeUnavailable         the volume cannot be written: full, read-only, gone
+├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
+└── Draining                  the service is going down or not yet up
+
+What tenant code does is not here: that is a value, see `domain.outcome`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with what somebody sent; `path` is dotted, as in `functions.hello.timeout`."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeError:
+    """One thing wrong with a function's code; line and column are 1-based, as its author wrote them."""
+
+    function: str
+    line: int
+    column: int
+    message: str
+
+
+class SkepError(Exception):
+    """Base of everything the service fails at knowingly."""
+
+
+class InvalidRequest(SkepError):
+    """What was sent does not fit."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in problems))
+        self.problems = problems
+
+
+class CompilationFailed(SkepError):
+    """The code was refused; the version that was live stays live."""
+
+    def __init__(self, errors: list[CodeError]) -> None:
+        super().__init__(f"{len(errors)} errors in the code")
+        self.errors = errors
+
+
+class NotFound(SkepError):
+    """What was asked for does not exist; the message names it."""
+
+
+class WorkspaceNotFound(NotFound):
+    """No workspace has this name."""
+
+    def __init__(self, workspace: str) -> None:
+        super().__init__(f"There is no workspace named {workspace!r}.")
+
+
+class FunctionNotFound(NotFound):
+    """The workspace has no function of this name."""
+
+    def __init__(self, workspace: str, function: str) -> None:
+        super().__init__(f"The workspace {workspace!r} has no function named {function!r}.")
+
+
+class RouteNotFound(NotFound):
+    """No route has this path."""
+
+
+class MethodRefused(SkepError):
+    """The route exists, but not for this method."""
+
+    def __init__(self, method: str, allowed: set[str]) -> None:
+        super().__init__(f"{method} is not offered here; {', '.join(sorted(allowed))} would be.")
+        self.allowed = allowed
+
+
+class UnsupportedMediaType(SkepError):
+    """The body is in a format that is not read here."""
+
+
+class PreconditionFailed(SkepError):
+    """The workspace is not in the state that the caller made a condition."""
+
+
+class BodyTooLarge(SkepError):
+    """The body is larger than `REQUEST_MAX_SIZE`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The body is larger than the {max_bytes} bytes that are accepted.")
+        self.max_bytes = max_bytes
+
+
+class WorkspaceBroken(SkepError):
+    """The files of this workspace on the volume cannot be used; other workspaces are not affected."""
+
+    def __init__(self, workspace: str, reason: str, errors: Sequence[CodeError] = ()) -> None:
+        super().__init__(f"The workspace {workspace!r} cannot be loaded: {reason}")
+        self.reason = reason
+        self.errors = tuple(errors)
+
+
+class VolumeUnavailable(SkepError):
+    """The volume cannot be written; what was on it is as it was."""
+
+
+class WorkersUnavailable(SkepError):
+    """No worker could be had."""
+
+
+class Draining(SkepError):
+    """The service takes no new runs: it is starting or going down."""

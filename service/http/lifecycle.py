@@ -1,0 +1,43 @@
+"""Whether the service takes runs, and how many are under way."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.errors import Draining
+
+
+class Lifecycle:
+    """Starting, ready, draining. Runs are counted so that a shutdown knows what it waits for."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.draining = False
+        self.runs = 0
+        self._none_left = asyncio.Event()
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Count one run. Raises: Draining when no new one is taken."""
+        if self.draining or not self.ready:
+            raise Draining("The service is going down." if self.draining else "The service is starting.")
+        self.runs += 1
+        try:
+            yield
+        finally:
+            self.runs -= 1
+            if self.runs == 0:
+                self._none_left.set()
+
+    async def drain(self, *, grace_ms: int) -> bool:
+        """Take no new runs and wait for those under way; returns whether they ended within the grace period."""
+        self.draining = True
+        self._none_left.clear()
+        if self.runs == 0:
+            return True
+        try:
+            async with asyncio.timeout(grace_ms / 1000):
+                await self._none_left.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,163 @@
+"""The one table from errors and outcomes to responses, and the envelope they share."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from service import errors
+from service.domain import outcome as outcomes
+
+JSON: Final = "application/json"
+RETRY_AFTER_S: Final = 1
+
+
+class Answer(NamedTuple):
+    """How one kind of failure is told: HTTP status and the `error` of the envelope."""
+
+    status: int
+    error: str
+
+
+RESPONSES: Final[Mapping[type, Answer]] = {
+    errors.InvalidRequest: Answer(400, "RequestValidationError"),
+    errors.CompilationFailed: Answer(400, "CompilationError"),
+    errors.WorkspaceNotFound: Answer(404, "ObjectNotFoundError"),
+    errors.FunctionNotFound: Answer(404, "ObjectNotFoundError"),
+    errors.RouteNotFound: Answer(404, "ObjectNotFoundError"),
+    errors.MethodRefused: Answer(405, "MethodNotAllowed"),
+    errors.UnsupportedMediaType: Answer(415, "UnsupportedMediaType"),
+    errors.PreconditionFailed: Answer(412, "PreconditionFailed"),
+    errors.BodyTooLarge: Answer(413, "PayloadTooLarge"),
+    errors.WorkspaceBroken: Answer(503, "ServiceUnavailable"),
+    errors.VolumeUnavailable: Answer(503, "ServiceUnavailable"),
+    errors.WorkersUnavailable: Answer(503, "ServiceUnavailable"),
+    errors.Draining: Answer(503, "ServiceUnavailable"),
+    outcomes.ParametersRefused: Answer(400, "RequestValidationError"),
+    outcomes.CodeRefused: Answer(400, "CompilationError"),
+    outcomes.Raised: Answer(500, "FunctionError"),
+    outcomes.MemoryExceeded: Answer(500, "MemoryExceeded"),
+    outcomes.WorkerLost: Answer(502, "WorkerLost"),
+    outcomes.TimedOut: Answer(504, "FunctionTimeout"),
+    outcomes.Rejected: Answer(503, "QueueTimeout"),
+}
+QUEUE_FULL: Final = Answer(429, "TooManyRequests")
+"""The other way to be rejected."""
+INTERNAL: Final = orjson.dumps({"error": "Internal", "message": "Internal error"})
+
+
+def problem_details(error: errors.SkepError) -> Any:
+    """What `details` says of an error beyond its message; None for nothing."""
+    match error:
+        case errors.InvalidRequest(problems=problems):
+            return _problems(problems)
+        case errors.CompilationFailed(errors=found):
+            return {"errors": _code_errors(found)}
+        case errors.WorkspaceBroken(errors=found) if found:
+            return {"errors": _code_errors(found)}
+        case errors.MethodRefused(allowed=allowed):
+            return {"allowed": sorted(allowed)}
+        case _:
+            return None
+
+
+def error_response(error: errors.SkepError) -> web.Response:
+    """The response for a failure of ours."""
+    answer = RESPONSES[type(error)]
+    response = envelope(answer, _message(error), details=problem_details(error))
+    if answer.status == 503:  # noqa: PLR2004  # Service Unavailable
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, errors.MethodRefused):
+        response.headers["Allow"] = ", ".join(sorted(error.allowed))
+    return response
+
+
+def internal_response() -> web.Response:
+    """The response for what nobody foresaw: nothing of the inside leaks."""
+    return web.Response(status=500, body=INTERNAL, content_type=JSON)
+
+
+def outcome_response(outcome: outcomes.Outcome) -> web.Response:  # noqa: PLR0911  # one case an outcome
+    """The response for the outcome of a run that did not return."""
+    answer = RESPONSES[type(outcome)]
+    match outcome:
+        case outcomes.Raised():
+            details = {
+                "type": outcome.type,
+                "function": outcome.function,
+                "line": outcome.line,
+                "traceback": outcome.traceback,
+            }
+            message = f"{outcome.type}: {outcome.message}" if outcome.message else outcome.type
+            return envelope(answer, message, details=details, ran=outcome)
+        case outcomes.TimedOut():
+            return envelope(answer, f"The run took longer than its {outcome.limit_ms} ms.", ran=outcome)
+        case outcomes.MemoryExceeded():
+            return envelope(answer, "The run needed more memory than its worker may have.", ran=outcome)
+        case outcomes.WorkerLost():
+            message = "The worker was lost under the run; if the function is safe to repeat, so is the request."
+            return envelope(answer, message, details={"reason": outcome.reason}, logs=outcome.logs)
+        case outcomes.ParametersRefused():
+            message = "The parameters do not fit the function."
+            return envelope(answer, message, details=_problems(outcome.problems))
+        case outcomes.CodeRefused():
+            message = "The code was refused."
+            return envelope(answer, message, details={"errors": _code_errors(outcome.errors)})
+        case outcomes.Rejected():
+            if outcome.reason == "queue full":
+                answer = QUEUE_FULL
+            response = envelope(answer, f"There was no worker for the run: {outcome.reason}.")
+            response.headers["Retry-After"] = str(outcome.retry_after_s)
+            return response
+        case outcomes.Returned():
+            raise AssertionError("a run that returned is no problem")
+
+
+def envelope(
+    answer: Answer, message: str, *, details: Any = None,
+    ran: outcomes.Raised | outcomes.TimedOut | outcomes.MemoryExceeded | None = None, logs: outcomes.Logs | None = None,
+) -> web.Response:  # fmt: skip
+    """The body of every response that is not a success."""
+    body: dict[str, Any] = {"error": answer.error, "message": message}
+    if details is not None:
+        body["details"] = details
+    if ran is not None:
+        logs = ran.logs
+        body["duration"] = ran.duration_ms
+    if logs is not None:
+        body["logs"] = orjson.Fragment(logs_json(logs))
+    return web.Response(status=answer.status, body=orjson.dumps(body), content_type=JSON)
+
+
+def logs_json(logs: outcomes.Logs) -> bytes:
+    """A JSON array of entries that were checked one by one when they came."""
+    return b"[" + b",".join(logs) + b"]"
+
+
+def _message(error: errors.SkepError) -> str:
+    match error:
+        case errors.InvalidRequest(problems=problems):
+            where = f" ({problems[0].path}: {problems[0].message})" if problems else ""
+            return f"The request does not fit: {_count(len(problems), 'problem')}{where}."
+        case errors.CompilationFailed(errors=found):
+            first = found[0]
+            where = f" (function {first.function}, line {first.line}: {first.message})"
+            return f"The code was refused: {_count(len(found), 'error')}{where}."
+        case _:
+            return str(error)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _problems(problems: "list[errors.Problem] | tuple[errors.Problem, ...]") -> list[dict[str, str]]:
+    return [{"path": problem.path, "message": problem.message} for problem in problems]
+
+
+def _code_errors(found: "list[errors.CodeError] | tuple[errors.CodeError, ...]") -> list[dict[str, Any]]:
+    return [
+        {"function": error.function, "line": error.line, "column": error.column, "message": error.message}
+        for error in found
+    ]

@@ -1,0 +1,130 @@
+"""Running functions over HTTP. `run_function` is the hot path: what stands here is paid by every run."""
+
+from typing import Final, NoReturn, TypeVar
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from service.domain.outcome import Returned
+from service.domain.values import must_be, shown
+from service.errors import InvalidRequest, Problem
+from service.http.bodies import is_yaml, parse, read_body, to_json
+from service.http.keys import LIFECYCLE, SERVICES, SETTINGS
+from service.http.names import function_name, workspace_name
+from service.http.problems import JSON, logs_json, outcome_response
+from service.ids import new_id
+from service.usecases.run import Completed
+
+T = TypeVar("T")
+
+
+class RunBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What is posted to run a function. Parameters are checked to be JSON and not built."""
+
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class InlineBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What is posted to run a body once."""
+
+    code: str
+    language: str = "python"
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_run_body: Final = msgspec.json.Decoder(RunBody)
+_inline_body: Final = msgspec.json.Decoder(InlineBody)
+_EMPTY: Final = RunBody()
+
+
+async def run_function(request: web.Request) -> web.StreamResponse:
+    """POST /v2/functions/{workspace}/run/{function}."""
+    app = request.app
+    workspace, function = workspace_name(request), function_name(request)
+    with app[LIFECYCLE].run():
+        body = await _json_body(request)
+        parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
+        run_id = new_id()
+        completed = await app[SERVICES].run.function(
+            workspace, function, run_id=run_id, parameters_json=parameters_json
+        )
+        return _respond(completed, run_id)
+
+
+async def run_inline(request: web.Request) -> web.StreamResponse:
+    """POST /v2/functions/{workspace}/run."""
+    app = request.app
+    workspace = workspace_name(request)
+    with app[LIFECYCLE].run():
+        body = await _json_body(request)
+        inline = _decode(_inline_body, body)
+        if inline.language != "python":
+            raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
+        run_id = new_id()
+        completed = await app[SERVICES].run.inline(
+            workspace, inline.code, run_id=run_id, parameters_json=_parameters(inline)
+        )
+        return _respond(completed, run_id)
+
+
+async def _json_body(request: web.Request) -> bytes:
+    yaml = is_yaml(request)
+    body = await read_body(request, max_bytes=request.app[SETTINGS].request_max_bytes)
+    return to_json(parse(body, yaml=True)) if yaml and body else body
+
+
+def _parameters(body: RunBody | InlineBody) -> bytes:
+    parameters = bytes(body.parameters)
+    if not parameters.lstrip().startswith(b"{"):
+        raise InvalidRequest([Problem("parameters", must_be("an object", orjson.loads(parameters)))])
+    return parameters
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    try:
+        if not body.isascii():
+            body.decode()
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _explain(decoder.type, body, error)
+
+
+def _explain(wanted: type, body: bytes, first: Exception) -> NoReturn:
+    """The decoder stops at the first problem; find all of them, now that time does not matter."""
+    document = parse(body, yaml=False)
+    if not isinstance(document, dict):
+        raise InvalidRequest([Problem("", must_be("an object", document))])
+    problems: list[Problem] = []
+    fields = {field.name: field for field in msgspec.structs.fields(wanted)}
+    offer = ", ".join(fields)
+    problems += [Problem(shown(name), f"unknown field; there is {offer}") for name in document.keys() - fields.keys()]
+    for name, field in fields.items():
+        if name not in document:
+            if field.required:
+                problems.append(Problem(name, "is required"))
+        elif field.type is str and not isinstance(document[name], str):
+            problems.append(Problem(name, must_be("a string", document[name])))
+        elif field.type is msgspec.Raw and not isinstance(document[name], dict):
+            problems.append(Problem(name, must_be("an object", document[name])))
+    raise InvalidRequest(problems or [Problem("", str(first))])
+
+
+def _respond(completed: Completed, run_id: str) -> web.Response:
+    outcome = completed.outcome
+    if isinstance(outcome, Returned):
+        duration_ms = outcome.duration_ms
+        body = b'{"result":%b,"logs":%b,"duration":%b}' % (
+            outcome.result_json,
+            logs_json(outcome.logs),
+            repr(duration_ms).encode(),
+        )
+        response = web.Response(body=body, content_type=JSON)
+    else:
+        duration_ms = getattr(outcome, "duration_ms", 0.0)
+        response = outcome_response(outcome)
+    cold = "" if completed.cold_ms is None else f"cold;dur={completed.cold_ms:.3f}, "
+    headers = response.headers
+    headers["x-run-id"] = run_id
+    headers["server-timing"] = f"queue;dur={completed.queue_ms:.3f}, {cold}run;dur={duration_ms:.3f}"
+    return response

@@ -1,0 +1,28 @@
+"""What operators and their machines ask: is it alive, does it take runs."""
+
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from sandbox.version import __version__
+from service.errors import Draining
+from service.http.keys import LIFECYCLE
+from service.http.problems import JSON
+
+JAIL_LEVEL: Final = "none"
+"""Resource limits and no_new_privs only, so far: no namespaces, no Landlock, no seccomp."""
+
+
+async def healthcheck(_request: web.Request) -> web.Response:
+    """GET /sys/healthcheck: the process answers."""
+    body = {"status": "ok", "version": __version__, "jail": JAIL_LEVEL}
+    return web.Response(body=orjson.dumps(body), content_type=JSON)
+
+
+async def ready(request: web.Request) -> web.Response:
+    """GET /sys/ready: it takes runs. Raises: Draining."""
+    lifecycle = request.app[LIFECYCLE]
+    if lifecycle.draining or not lifecycle.ready:
+        raise Draining("The service is going down." if lifecycle.draining else "The service is starting.")
+    return web.Response(body=orjson.dumps({"status": "ready"}), content_type=JSON)

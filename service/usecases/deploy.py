@@ -1,0 +1,152 @@
+"""Change a workspace: whole, in part, or one function of it. Every change is a deploy, and each is all or nothing."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import structlog
+
+from service.domain.conditions import Conditions
+from service.domain.merge import merge_patch
+from service.domain.validation import check_function
+from service.domain.workspace import Workspace
+from service.errors import (
+    CodeError,
+    CompilationFailed,
+    FunctionNotFound,
+    InvalidRequest,
+    Problem,
+    VolumeUnavailable,
+    WorkspaceBroken,
+    WorkspaceNotFound,
+)
+from service.storage.workspaces import Volume
+from service.workers.pool import Package, Pool
+from service.workers.worker import WorkerDied
+
+T = TypeVar("T")
+Change = Callable[[Workspace | None], object]
+"""From what there is to the document that shall be; it may raise what the caller is to hear."""
+
+_log = structlog.get_logger()
+
+
+class Deploy:
+    """The changing verbs. Changes of one workspace happen one after the other, of different ones at once."""
+
+    def __init__(self, volume: Volume, pool: Pool) -> None:
+        self._volume = volume
+        self._pool = pool
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def replace(self, name: str, document: object, conditions: Conditions) -> Workspace:
+        """Create or replace. Raises: InvalidRequest, CompilationFailed, PreconditionFailed, WorkersUnavailable."""
+        return await self._change(name, conditions, lambda _current: document, mend=True)
+
+    async def patch(self, name: str, patch: object, conditions: Conditions) -> Workspace:
+        """Merge a patch into what there is. Raises: WorkspaceNotFound, and as `replace`."""
+
+        def change(current: Workspace | None) -> object:
+            if current is None:
+                raise WorkspaceNotFound(name)
+            if not isinstance(patch, Mapping):
+                raise InvalidRequest([Problem("", "must be an object")])
+            return merge_patch(current.document, patch)
+
+        return await self._change(name, conditions, change)
+
+    async def put_function(self, name: str, function: str, document: object, conditions: Conditions) -> Workspace:
+        """Create or replace one function of a workspace that exists. Raises: WorkspaceNotFound, and as `replace`."""
+        checked = check_function(document)
+
+        def change(current: Workspace | None) -> object:
+            if current is None:
+                raise WorkspaceNotFound(name)
+            return {**current.document, "functions": {**current.document["functions"], function: checked}}
+
+        return await self._change(name, conditions, change)
+
+    async def delete_function(self, name: str, function: str, conditions: Conditions) -> Workspace:
+        """Remove one function. Raises: WorkspaceNotFound, FunctionNotFound, and as `replace`."""
+
+        def change(current: Workspace | None) -> object:
+            if current is None:
+                raise WorkspaceNotFound(name)
+            functions: dict[str, Any] = dict(current.document["functions"])
+            if functions.pop(function, None) is None:
+                raise FunctionNotFound(name, function)
+            return {**current.document, "functions": functions}
+
+        return await self._change(name, conditions, change)
+
+    async def delete(self, name: str, conditions: Conditions) -> None:
+        """Remove a workspace; its worker goes when its last run has ended. Raises: WorkspaceNotFound."""
+
+        async def work() -> None:
+            async with self._lock(name):
+                if conditions != Conditions():
+                    conditions.check((await self._volume.read(name)).workspace.revision)
+                try:
+                    deleted = await self._volume.delete(name)
+                except OSError as error:
+                    raise VolumeUnavailable(f"The workspace cannot be deleted: {error.strerror}.") from error
+                if not deleted:
+                    raise WorkspaceNotFound(name)
+                self._pool.discard(name)
+
+        await self._finish(work())
+
+    async def _change(self, name: str, conditions: Conditions, change: Change, *, mend: bool = False) -> Workspace:
+        """`mend`: files that cannot be read do not matter, they are about to be replaced."""
+
+        async def work() -> Workspace:
+            async with self._lock(name):
+                try:
+                    current: Workspace | None = (await self._volume.read(name)).workspace
+                except WorkspaceNotFound:
+                    current = None
+                except WorkspaceBroken:
+                    if not mend or conditions != Conditions():
+                        raise
+                    current = None
+                conditions.check(current.revision if current else None)
+                workspace = Workspace.from_document(name, change(current))
+                await self._deploy(workspace)
+                return workspace
+
+        return await self._finish(work())
+
+    async def _deploy(self, workspace: Workspace) -> None:
+        async def commit(bundle: bytes) -> Hashable:
+            try:
+                signature = await self._volume.write(workspace)
+            except OSError as error:
+                raise VolumeUnavailable(f"The definition cannot be stored: {error.strerror}.") from error
+            await keep_bundle(self._volume, workspace.name, bundle)
+            return signature
+
+        try:
+            await self._pool.deploy(workspace.name, Package(workspace.definition_json(), b""), commit)
+        except WorkerDied as died:
+            raise CompilationFailed([CodeError("", 0, 0, f"The code could not be compiled: {died}.")]) from died
+        _log.info("deployed", workspace=workspace.name, revision=workspace.revision)
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """A caller that leaves does not stop a change half-way: it is done, or it is not."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+
+async def keep_bundle(volume: Volume, name: str, bundle: bytes) -> None:
+    """Keep what was compiled. It can be compiled again, so that a volume that will not take it is no failure."""
+    try:
+        await volume.write_bundle(name, bundle)
+    except OSError as error:
+        _log.warning("bundle not kept", workspace=name, reason=str(error))

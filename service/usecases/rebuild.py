@@ -1,0 +1,40 @@
+"""Make every bundle anew from its YAML, as `UPDATE_SCRIPTS_ON_STARTUP` asks."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from service.errors import SkepError
+from service.storage.workspaces import Volume
+from service.usecases.deploy import keep_bundle
+from service.workers.pool import Package, Pool
+
+AT_ONCE: Final = 4
+PAGE: Final = 500
+
+_log = structlog.get_logger()
+
+
+async def rebuild_bundles(volume: Volume, pool: Pool) -> None:
+    """Compile every workspace in a worker of its own. One that cannot be is logged; its next run says why."""
+    after: str | None = None
+    more = True
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def rebuild(name: str) -> None:
+        async with room:
+            try:
+                stored = await volume.read(name)
+                bundle = await pool.compile(name, Package(stored.workspace.definition_json(), b""))
+            except SkepError as error:
+                _log.warning("not rebuilt", workspace=name, reason=str(error))
+            else:
+                await keep_bundle(volume, name, bundle)
+
+    while more:
+        names, more = await volume.names(after=after, limit=PAGE)
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(rebuild(name))
+        after = names[-1] if names else None

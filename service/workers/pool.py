@@ -1,0 +1,267 @@
+"""The pool: one live worker a workspace, the only owner of processes.
+
+Idle workers are kept in the order of their last run; when every place is taken, the one idle for longest goes. A worker
+with a run in it is never evicted. A place is free again only when the process that had it is gone, so that there are
+never more than `workers_max` of them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+import structlog
+from cachetools import LRUCache
+
+from sandbox import protocol
+from service.domain.outcome import Outcome
+from service.errors import WorkersUnavailable
+from service.workers.flights import Call
+from service.workers.queue import NoPlace, Places
+from service.workers.worker import Worker
+from service.workers.zygote import Zygote
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What every worker gets, and how many there may be."""
+
+    workers_max: int
+    inactive_s: float
+    memory_max_bytes: int
+    result_max_bytes: int
+    logs_max_bytes: int
+    bundle_max_bytes: int
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What a worker loads: a definition, and what was compiled from it before, if anything was."""
+
+    definition_json: bytes
+    bundle: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    worker: Worker
+    version: Hashable
+
+
+class Pool:
+    """Runs calls in workers; starts, replaces and evicts them."""
+
+    def __init__(self, zygote: Zygote, limits: Limits) -> None:
+        self._zygote = zygote
+        self._limits = limits
+        self._places = Places(limits.workers_max)
+        self._live: dict[str, _Live] = {}
+        self._idle: LRUCache[Worker, None] = LRUCache(maxsize=limits.workers_max)
+        self._workers: set[Worker] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take calls; on exit every worker is gone, whatever it was doing."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+            await asyncio.shield(self._end())
+
+    @property
+    def size(self) -> int:
+        """Workers that exist, those that are ending included."""
+        return len(self._workers)
+
+    async def acquire(
+        self, workspace: str, version: Hashable, package: Callable[[], Awaitable[Package]],
+        keep: Callable[[bytes], Awaitable[None]],
+    ) -> tuple[Worker, bool]:  # fmt: skip
+        """The workspace's worker, and whether one had to be started; from `package()` if none of this version is live.
+
+        Whoever gets it calls `run` before anything else is awaited. `keep` is given the bundle if the worker had to
+        compile. Raises: CompilationFailed, InvalidRequest, WorkerDied when the workspace cannot be loaded; NoPlace,
+        WorkersUnavailable.
+        """
+        started = False
+        while True:
+            worker = self._find(workspace, version)
+            if worker is None:
+                started = True
+                worker = await self._open(workspace, version, package, keep)
+            if worker.responsive.is_set():
+                if not worker.is_ending:
+                    return worker, started
+                # It died between its start and now.
+                continue
+            # Code outside the interpreter holds it; in a moment it is back or replaced.
+            await worker.responsive.wait()
+
+    async def run(self, worker: Worker, call: Call) -> Outcome:
+        """Run a call in a worker that was just acquired."""
+        self._idle.pop(worker, None)
+        return await worker.run(call)
+
+    async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
+        """Start a worker with the new definition and, once it has loaded and `commit` has made it last, let it take
+        over. The old worker finishes its runs and goes. When anything fails the old one stays, untouched.
+
+        `commit` is given the bundle and returns the version. Raises: as `acquire`.
+        """
+        async with self._lock(workspace):
+            try:
+                worker, bundle = await self._start(workspace, package)
+            except NoPlace:
+                raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+            try:
+                version = await commit(bundle)
+            except BaseException:
+                worker.kill("its deploy failed")
+                raise
+            self._make_live(workspace, worker, version)
+
+    async def compile(self, workspace: str, package: Package) -> bytes:
+        """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `acquire`."""
+        worker, bundle = await self._start(workspace, package)
+        worker.kill("it was only there to compile")
+        return bundle
+
+    def kill_all(self, reason: str) -> None:
+        """End every worker, whatever it is doing; runs in them are lost, for this reason."""
+        for worker in tuple(self._workers):
+            worker.kill(reason)
+
+    def discard(self, workspace: str) -> None:
+        """The workspace is gone: so is its worker, when its last run has ended."""
+        live = self._live.pop(workspace, None)
+        if live is not None:
+            self._retire(live.worker)
+
+    def _find(self, workspace: str, version: Hashable) -> Worker | None:
+        live = self._live.get(workspace)
+        if live is None or live.version != version or live.worker.is_ending:
+            return None
+        return live.worker
+
+    async def _open(
+        self, workspace: str, version: Hashable, package: Callable[[], Awaitable[Package]],
+        keep: Callable[[bytes], Awaitable[None]],
+    ) -> Worker:  # fmt: skip
+        async with self._lock(workspace):
+            # Whoever waited for the lock mostly finds the work done.
+            live = self._find(workspace, version)
+            if live is not None:
+                return live
+            worker, bundle = await self._start(workspace, await package())
+            self._make_live(workspace, worker, version)
+        if bundle:
+            await keep(bundle)
+        return worker
+
+    async def _start(self, workspace: str, package: Package) -> tuple[Worker, bytes]:
+        """A loaded worker that is nobody's yet. Raises: NoPlace, and as `acquire`."""
+        await self._take_place()
+        try:
+            child = await self._zygote.fork(memory_max_bytes=self._limits.memory_max_bytes)
+        except BaseException:
+            self._places.give_back()
+            raise
+        limits = self._limits
+        worker = Worker(
+            workspace,
+            child,
+            logs_max_bytes=limits.logs_max_bytes,
+            frame_max_bytes=max(limits.result_max_bytes, limits.logs_max_bytes, limits.bundle_max_bytes)
+            + protocol.FRAME_OVERHEAD_BYTES,
+            on_idle=self._became_idle,
+            on_gone=self._is_gone,
+        )
+        self._workers.add(worker)
+        try:
+            await worker.connect()
+            bundle = await worker.load(
+                protocol.Load(
+                    workspace=workspace,
+                    definition=package.definition_json,
+                    bundle=package.bundle,
+                    modules=list(limits.modules),
+                    result_max_bytes=limits.result_max_bytes,
+                    logs_max_bytes=limits.logs_max_bytes,
+                )
+            )
+        except BaseException:
+            worker.kill("it could not be loaded")
+            raise
+        _log.debug("worker started", workspace=workspace, pid=worker.pid, compiled=bool(bundle))
+        return worker, bundle
+
+    async def _take_place(self) -> None:
+        if self._places.try_take():
+            return
+        self._evict_one()
+        await self._places.take()
+
+    def _evict_one(self) -> None:
+        while self._idle:
+            worker, _ = self._idle.popitem()
+            if not worker.is_ending:
+                live = self._live.get(worker.workspace)
+                if live is not None and live.worker is worker:
+                    del self._live[worker.workspace]
+                worker.kill("it was evicted")
+                return
+
+    def _make_live(self, workspace: str, worker: Worker, version: Hashable) -> None:
+        old = self._live.get(workspace)
+        self._live[workspace] = _Live(worker, version)
+        if worker.is_idle:
+            self._became_idle(worker)
+        if old is not None:
+            self._retire(old.worker)
+
+    def _retire(self, worker: Worker) -> None:
+        self._idle.pop(worker, None)
+        worker.retire()
+
+    def _became_idle(self, worker: Worker) -> None:
+        if worker.retired or worker.is_ending:
+            return
+        worker.idle_since = asyncio.get_running_loop().time()
+        self._idle[worker] = None
+        if self._places.wanted:
+            self._evict_one()
+
+    def _is_gone(self, worker: Worker) -> None:
+        self._workers.discard(worker)
+        self._idle.pop(worker, None)
+        live = self._live.get(worker.workspace)
+        if live is not None and live.worker is worker:
+            del self._live[worker.workspace]
+        self._places.give_back()
+
+    async def _sweep(self) -> None:
+        """End workers that had no run for `inactive_s`."""
+        inactive_s = self._limits.inactive_s
+        while True:
+            await asyncio.sleep(min(max(inactive_s / 10, 0.05), 60))
+            now = asyncio.get_running_loop().time()
+            for worker in [worker for worker in self._idle if now - worker.idle_since >= inactive_s]:
+                self._idle.pop(worker, None)
+                worker.kill("it was inactive")
+
+    async def _end(self) -> None:
+        self.kill_all("the service is going down")
+        for worker in tuple(self._workers):
+            await worker.gone.wait()
+
+    def _lock(self, workspace: str) -> asyncio.Lock:
+        return self._locks.setdefault(workspace, asyncio.Lock())

@@ -1,0 +1,55 @@
+"""Places for workers: so many processes may exist, and who finds none free waits in order."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+WAIT_TIMEOUT_S: Final = 10.0
+
+
+class NoPlace(Exception):
+    """Nobody gave up a place in time."""
+
+
+class Places:
+    """A count of processes that may exist, handed out first come, first served."""
+
+    def __init__(self, total: int) -> None:
+        self._free = total
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits."""
+        return any(not waiting.done() for waiting in self._waiting)
+
+    def try_take(self) -> bool:
+        """Take a place if one is free and nobody is ahead."""
+        if self._free > 0 and not self.wanted:
+            self._free -= 1
+            return True
+        return False
+
+    async def take(self) -> None:
+        """Wait for a place. Raises: NoPlace after `WAIT_TIMEOUT_S`."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            async with asyncio.timeout(WAIT_TIMEOUT_S):
+                await waiting
+        except BaseException as error:
+            # A place may have been handed over in the very moment the wait was given up.
+            if waiting.done() and not waiting.cancelled():
+                self.give_back()
+            if isinstance(error, TimeoutError):
+                raise NoPlace from None
+            raise
+
+    def give_back(self) -> None:
+        """A process is gone: its place goes to whoever waits longest."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,28 @@
+"""Fixtures every test may ask for."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.skep import Client, Skep, client_of, running_skep
+
+
+@pytest.fixture(scope="session")
+def skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    """One Skep with default settings for all tests that do not break it. Each test takes workspaces of its own."""
+    with running_skep(tmp_path_factory.mktemp("skep")) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(skep: Skep) -> AsyncIterator[Client]:
+    """A client of the shared Skep."""
+    async with client_of(skep) as client:
+        yield client
+
+
+@pytest.fixture
+def workspace(request: pytest.FixtureRequest) -> str:
+    """A workspace name nobody else uses."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
+    return f"t-{abs(hash(request.node.nodeid)) % 10**8}-{name}"[:63].rstrip("-")

@@ -1,0 +1,170 @@
+"""A real Skep for tests: its own process, its own folder, a client that speaks HTTP to it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+START_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Skep:
+    """A running service."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    folder: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def functions(self) -> Path:
+        """The volume."""
+        return self.folder / "functions"
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """What the service has logged so far."""
+        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+
+    def zygote_pid(self) -> int:
+        """The only child of the service."""
+        (zygote,) = children(self.pid)
+        return zygote
+
+    def worker_pids(self) -> list[int]:
+        """The children of the zygote that runs now."""
+        return children(self.zygote_pid())
+
+
+def children(pid: int) -> list[int]:
+    """Live child processes of a process, zombies not counted."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found if state(int(child)) not in {"Z", None}]
+
+
+def state(pid: int) -> str | None:
+    """The state letter of a process (proc(5)), None if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+@contextmanager
+def running_skep(folder: Path, settings: Mapping[str, object] = {}) -> Iterator[Skep]:
+    """Start `skep` on a free port with these settings; on exit it is stopped, by force if it must be."""
+    log = folder / "log"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PORT": "0",
+        "LOG_FORMAT": "json",
+        "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(folder / "functions"),
+        "DATABASE_PATH": str(folder / "skep.db"),
+        **{name: str(value) for name, value in settings.items()},
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "service"], env=environment, stdout=output, stderr=output)
+    try:
+        yield Skep(process, _wait_until_serving(process, log), folder)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_serving(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address, from the service's own log."""
+    with log.open("rb") as lines, _deadline(START_TIMEOUT_S):
+        while process.poll() is None:
+            line = lines.readline()
+            if line.endswith(b"\n") and b'"serving"' in line:
+                url: str = json.loads(line)["url"]
+                return url
+            if not line:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.02)
+    raise AssertionError(f"skep ended with {process.returncode}: {log.read_text()[-2000:]}")
+
+
+@contextmanager
+def _deadline(seconds: int) -> Iterator[None]:
+    def ring(_signal: int, _frame: object) -> None:
+        raise TimeoutError(f"not within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response, read whole."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+    @property
+    def result(self) -> Any:
+        assert self.status == 200, self.body
+        return self.body["result"]
+
+    @property
+    def messages(self) -> list[str]:
+        """The messages of the run's logs."""
+        return [entry["message"] for entry in self.body["logs"]]
+
+
+class Client:
+    """Speaks the contract to one Skep."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    async def call(self, method: str, path: str, **options: Any) -> Answer:
+        async with self.session.request(method, path, **options) as response:
+            content = await response.read()
+            is_json = response.content_type == "application/json"
+            return Answer(response.status, json.loads(content) if is_json and content else content, response.headers)
+
+    async def deploy(self, workspace: str, functions: Mapping[str, str | Mapping[str, Any]], **fields: Any) -> Answer:
+        """Deploy functions given as code or as whole objects."""
+        objects = {name: {"code": given} if isinstance(given, str) else given for name, given in functions.items()}
+        return await self.call("POST", f"/v2/functions/{workspace}", json={"functions": objects, **fields})
+
+    async def run(self, workspace: str, function: str, **parameters: Any) -> Answer:
+        path = f"/v2/functions/{workspace}/run/{function}"
+        return await self.call("POST", path, json={"parameters": parameters})
+
+    async def inline(self, workspace: str, code: str, **parameters: Any) -> Answer:
+        path = f"/v2/functions/{workspace}/run"
+        return await self.call("POST", path, json={"code": code, "parameters": parameters})
+
+
+@asynccontextmanager
+async def client_of(skep: Skep) -> AsyncIterator[Client]:
+    """A client with as many connections as a test wants."""
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(skep.url, connector=connector, timeout=timeout) as session:
+        yield Client(session)

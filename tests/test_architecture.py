@@ -1,0 +1,106 @@
+"""The shape of the tree, held by tests: sizes, arrows, the settings and errors that must be told about."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import types
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import service
+from sandbox.python import modules as sandbox_modules
+from service import errors, settings
+from service.domain import outcome
+from service.http.problems import RESPONSES
+
+ROOT = Path(__file__).parents[1]
+LINES_MAX = 300
+SOURCES = sorted(
+    path for room in ("service", "sandbox", "bench", "tests", "examples") for path in (ROOT / room).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_fits_its_room(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LINES_MAX
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.name != "__init__.py"], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_the_sandbox_never_imports_the_service() -> None:
+    for path in (ROOT / "sandbox").rglob("*.py"):
+        assert not [name for name in _imports(path) if name.split(".")[0] == "service"], path
+
+
+def test_the_service_imports_nothing_of_the_sandbox_but_its_protocol() -> None:
+    for path in (ROOT / "service").rglob("*.py"):
+        seen = {".".join(name.split(".")[:2]) for name in _imports(path) if name.split(".")[0] == "sandbox"}
+        assert seen <= {"sandbox", "sandbox.protocol", "sandbox.version"}, path
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    for path in (ROOT / "service").rglob("*.py"):
+        if path.name not in {"settings.py", "cli.py"}:
+            assert "environ" not in path.read_text(), path
+    # The command line hands the environment over, once.
+    assert (ROOT / "service" / "cli.py").read_text().count("environ") == 1
+
+
+def test_importing_the_service_starts_and_reads_nothing() -> None:
+    for module in pkgutil.walk_packages(service.__path__, "service."):
+        importlib.import_module(module.name)
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (ROOT / "docs" / "settings.md").read_text()
+    for description in settings.describe():
+        for name in description.names:
+            assert f"`{name}`" in documented
+        assert description.doc in documented
+
+
+def test_every_documented_setting_exists() -> None:
+    known = {name for description in settings.describe() for name in description.names}
+    documented = set(re.findall(r"`([A-Z][A-Z_]{3,})`", (ROOT / "docs" / "settings.md").read_text()))
+    assert documented <= known
+
+
+def test_both_sides_offer_the_same_modules() -> None:
+    assert set(settings.DEFAULT_MODULES) == set(sandbox_modules.DEFAULT_MODULES)
+
+
+def test_every_error_and_outcome_has_a_response() -> None:
+    concrete = {
+        kind
+        for kind in vars(errors).values()
+        if inspect.isclass(kind) and issubclass(kind, errors.SkepError) and not kind.__subclasses__()
+    }
+    outcomes = {kind for kind in get_args(outcome.Outcome) if kind is not outcome.Returned}
+    assert set(RESPONSES) == concrete | outcomes
+
+
+def test_errors_know_no_http() -> None:
+    for module in (errors, outcome):
+        assert not [value for value in vars(module).values() if isinstance(value, types.ModuleType)]
+        assert "http" not in inspect.getsource(module).lower().replace("knows http", "").replace(
+            "know http", ""
+        ).replace("http.problems", "")
