@@ -56,7 +56,7 @@ def open_skep(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Skep as it ships: default settings but for the given ones, a fresh volume, its log written to a file.
 
     On exit its processes are gone and its files are removed. Raises: MeasureError, with the end of its log, if it does
-    not become ready.
+    not become ready; a MeasureError from inside gets the end of the log, too.
     """
     with tempfile.TemporaryDirectory(prefix="skep-bench-", ignore_cleanup_errors=True) as folder:
         # Workers may have users of their own; what they may read below here is for Skep to say.
@@ -81,8 +81,10 @@ def open_skep(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
                 process_group=0,  # as above
             )
         try:
-            _wait_until_ready(process, port, log)
+            _wait_until_ready(process, port)
             yield Server(port=port, pid=process.pid)
+        except MeasureError as error:
+            raise MeasureError(f"{error}\nThe end of skep's log:\n{_tail(log)}") from error
         finally:
             _stop(process)
 
@@ -105,7 +107,7 @@ def _read_port(output: IO[bytes]) -> int:
     return int(line)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
     """Ask `GET /sys/ready` until it is answered with 200."""
     request = build_request(port=port, method="GET", path="/sys/ready")
     give_up_at = time.monotonic() + START_TIMEOUT_S
@@ -120,12 +122,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             status = process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             continue
-        raise MeasureError(f"skep ended with status {status} before it was ready:\n{_tail(log)}")
-    raise MeasureError(f"skep was not ready within {START_TIMEOUT_S:.0f} s:\n{_tail(log)}")
+        raise MeasureError(f"skep ended with status {status} before it was ready")
+    raise MeasureError(f"skep was not ready within {START_TIMEOUT_S:.0f} s")
 
 
 def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+    """The last lines, without those of requests that went well: under load they would hide the reason."""
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join([line for line in lines if '"level":"info"' not in line][-20:])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

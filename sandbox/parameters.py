@@ -79,7 +79,8 @@ class Parameter:
     def specification_problems(self, path: str) -> list[Problem]:
         """Everything wrong with the schema itself that only shows when it is compiled."""
         try:
-            errors = self.validator.iter_errors(self.default()) if self.has_default else ()
+            validator = self.validator
+            errors = validator.iter_errors(self.default()) if self.has_default else ()
             return [
                 Problem(path=".".join([path, "default", *map(str, error.instance_path)]),
                         message=error.message[:_MESSAGE_MAX_CHARACTERS])

@@ -152,11 +152,11 @@ class Client:
         objects = {name: {"code": given} if isinstance(given, str) else given for name, given in functions.items()}
         return await self.call("POST", f"/v2/functions/{workspace}", json={"functions": objects, **fields})
 
-    async def run(self, workspace: str, function: str, **parameters: Any) -> Answer:
+    async def run(self, workspace: str, function: str, /, **parameters: Any) -> Answer:
         path = f"/v2/functions/{workspace}/run/{function}"
         return await self.call("POST", path, json={"parameters": parameters})
 
-    async def inline(self, workspace: str, code: str, **parameters: Any) -> Answer:
+    async def inline(self, workspace: str, code: str, /, **parameters: Any) -> Answer:
         path = f"/v2/functions/{workspace}/run"
         return await self.call("POST", path, json={"code": code, "parameters": parameters})
 

@@ -45,7 +45,7 @@ async def _chunk(content: Any) -> bytes:
 
 def is_yaml(request: web.Request) -> bool:
     """Whether the body says it is YAML; JSON is what it is without a word. Raises: UnsupportedMediaType."""
-    if "Content-Type" not in request.headers:
+    if "Content-Type" not in request.headers or not request.body_exists:
         return False
     content_type = request.content_type
     if content_type in _JSON_TYPES or content_type.endswith("+json"):

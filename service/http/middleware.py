@@ -53,7 +53,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _correlation_id(request: web.Request) -> str:
     given = request.headers.get(CORRELATION_ID)
-    if given is not None and len(given) <= CORRELATION_ID_MAX_CHARACTERS and given.isascii() and given.isprintable():
+    if given and len(given) <= CORRELATION_ID_MAX_CHARACTERS and given.isascii() and given.isprintable():
         return given
     return new_id()
 

@@ -1,5 +1,6 @@
 """Whatever is sent: a clear error in the envelope, nothing lost, the next request fine."""
 
+import io
 import json
 from typing import Any
 
@@ -85,7 +86,7 @@ async def test_every_problem_of_a_definition_has_its_path(
     assert (await client.call("GET", f"/v2/functions/{workspace}")).status == 404
 
 
-@pytest.mark.parametrize("name", ["..%2Fx", "%2e%2e", "_x", "-x", "a.b", "a%20b", "😀", "x" * 64, "%00", "x" * 4000])
+@pytest.mark.parametrize("name", ["..%2Fx", "a%2Fb", "_x", "-x", "a.b", "a%20b", "😀", "x" * 64, "%00", "x" * 4000])
 async def test_a_name_that_is_none(client: Client, name: str) -> None:
     document = {"functions": {"f": {"code": "return 1"}}}
     for method, path in (
@@ -118,7 +119,7 @@ async def test_names_of_a_megabyte_do_no_harm(client: Client, workspace: str) ->
 @pytest.mark.parametrize("path", ["/v2/functions/{}", "/v2/functions/{}/run", "/v2/functions/{}/run/f"])
 async def test_a_body_that_is_too_large(client: Client, workspace: str, path: str) -> None:
     body = b'{"parameters": {"x": "' + b"x" * 2_000_000 + b'"}}'
-    answer = await client.call("POST", path.format(workspace), data=body, headers=JSON)
+    answer = await client.call("POST", path.format(workspace), data=io.BytesIO(body), headers=JSON)
     assert _is_envelope(answer, 413, "PayloadTooLarge")
 
     async def trickle() -> Any:

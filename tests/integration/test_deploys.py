@@ -10,8 +10,8 @@ from tests.skep import Client
 async def test_every_mistake_of_a_deploy_is_named_with_its_line(client: Client, workspace: str) -> None:
     await client.deploy(workspace, {"a": "return 'old'"})
     bad = {
-        "a": "x = 1\nreturn x.__class__\n",
-        "b": "import os\n\ny = 2\neval('1')\n" if False else "import os\n\ny = 2\ny.__dict__\n",
+        "a": "x = 1\nreturn x.__globals__\n",
+        "b": "import os\n\ny = 2\ny.__globals__\n",
     }
     answer = await client.deploy(workspace, bad)
     assert (answer.status, answer.body["error"]) == (400, "CompilationError")

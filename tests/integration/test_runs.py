@@ -156,14 +156,14 @@ async def test_a_default_belongs_to_one_run(client: Client, workspace: str) -> N
         ("", None),
         ("import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\nreturn P(1)", {"x": 1}),
         ("return env['GREETING']", "hi"),
-        ("return [context.workspace == workspace, context.function]", [True, "f"]),
+        ("return [context.workspace == name, context.function]", [True, "f"]),
         ("return 0 < context.remaining_ms() <= 20000", True),
     ],
 )
 async def test_results_have_their_documented_form(client: Client, workspace: str, code: str, result: object) -> None:
-    parameters = {"workspace": {"type": "string"}}
+    parameters = {"name": {"type": "string"}}
     await client.deploy(workspace, {"f": {"code": code, "parameters": parameters}}, env={"GREETING": "hi"})
-    assert (await client.run(workspace, "f", workspace=workspace)).result == result
+    assert (await client.run(workspace, "f", name=workspace)).result == result
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def test_an_inline_run_needs_no_workspace(client: Client, workspace: str) 
 
 
 async def test_refused_inline_code_is_a_compilation_error(client: Client, workspace: str) -> None:
-    answer = await client.inline(workspace, "x = 1\nreturn x.__class__")
+    answer = await client.inline(workspace, "x = 1\nreturn x.__globals__")
     assert (answer.status, answer.body["error"]) == (400, "CompilationError")
     assert [error["line"] for error in answer.body["details"]["errors"]] == [2]
 
@@ -236,11 +236,11 @@ async def test_a_result_beyond_its_limit_is_an_error(client: Client, workspace: 
 
 
 async def test_a_run_that_needs_too_much_memory_fails_alone(client: Client, workspace: str) -> None:
-    await client.deploy(workspace, {"big": "return [0] * 10**10", "set": "cache['k'] = 1", "get": "return cache['k']"})
-    await client.run(workspace, "set")
+    await client.deploy(workspace, {"big": "return [0] * 10**10", "keep": "cache['k'] = 1", "kept": "return cache['k']"})
+    await client.run(workspace, "keep")
     answer = await client.run(workspace, "big")
     assert (answer.status, answer.body["error"]) == (500, "MemoryExceeded")
-    assert (await client.run(workspace, "get")).result == 1
+    assert (await client.run(workspace, "kept")).result == 1
 
 
 async def test_timing_tells_a_cold_run_from_a_warm_one(client: Client, workspace: str) -> None:

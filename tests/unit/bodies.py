@@ -1,7 +1,10 @@
 """Compiles bodies as a worker does and runs them, for the tests of the language."""
 
+import ast
 import asyncio
+import re
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from sandbox.python.builtins import make_builtins
@@ -55,6 +58,16 @@ def refusal(code: str, **options: Any) -> list[tuple[int, int, str]]:
     try:
         compile_body("hello", code, [], modules=DEFAULT_MODULES, **options)
     except CodeRefused as refused:
-        assert all(error.function == "hello" for error in refused.errors)
-        return [(error.line, error.column, error.message) for error in refused.errors]
+        return [(error.line, error.column, error.message) for error in refused.errors if error.function == "hello"]
     return []
+
+
+def cases(table: str) -> dict[str, tuple[str, Any]]:
+    """A table of bodies in `cases/`: a name after `===`, the body, and after `---` what it returns, as a literal."""
+    text = (Path(__file__).parent / "cases" / f"{table}.txt").read_text()
+    found = {}
+    for name, body in re.findall(r"^=== (.+)\n((?:(?!===).*\n)*)", text, re.MULTILINE):
+        code, _, expected = body.strip("\n").partition("\n--- ")
+        assert name not in found, f"there are two cases called {name!r}"
+        found[name] = (code, ast.literal_eval(expected) if expected else None)
+    return found

@@ -74,14 +74,14 @@ def test_which_parameters_are_names(declared: list[str], expected: tuple[str, ..
 
 
 def test_every_parameter_is_in_the_mapping() -> None:
-    assert run("return [parameters, a]", **{"a": 1, "from": 2}) == [{"a": 1, "from": 2}, 1]
+    assert run("return [parameters, a]", None, **{"a": 1, "from": 2}) == [{"a": 1, "from": 2}, 1]
 
 
 @pytest.mark.parametrize(
     "name", ["parameters", "cache", "log", "print", "len", "hello", "result", "super", "getattr", "type", "json"]
 )
 def test_a_parameter_hides_any_name(name: str) -> None:
-    assert run(f"return {name}", **{name: "hidden"}) == "hidden"
+    assert run(f"return {name}", None, **{name: "hidden"}) == "hidden"
 
 
 def test_functions_of_a_namespace_call_each_other() -> None:
@@ -145,7 +145,7 @@ PLACES: list[tuple[str, list[tuple[int, int]]]] = [
     ("a = 1\r\nb = x.__globals__", [(2, 5)]),
     ("a = 1\rb = x.__globals__", [(2, 5)]),
     ("a = 1\n\fb = x.__globals__", [(2, 6)]),
-    ("\'\'\'\n\u2028 \x0b \x85\n\'\'\'\nb = x.__globals__", [(4, 5)]),
+    ("'''\n\u2028 \x0b \x85\n'''\nb = x.__globals__", [(4, 5)]),
     ("@x.__globals__\n@y\ndef f(): pass", [(1, 2)]),
     ("x.__b__\n\ny.__a__; import os", [(1, 1), (3, 1), (3, 17)]),
 ]

@@ -8,53 +8,17 @@ from typing import Any
 
 import pytest
 
-from sandbox.python import guards
 from sandbox.python.compiler import CodeRefused, compile_body
 from sandbox.python.module_tables import NEVER, ONLY, SUBMODULES, offered_modules
 from sandbox.python.modules import DEFAULT_MODULES, Facade, Modules, logging_facade, output_modules
-from tests.unit.bodies import load, make_namespace, run
+from tests.unit.bodies import cases, load, make_namespace, run
 
-IMPORTS: list[tuple[str, Any]] = [
-    ("import json\nreturn json.loads('[1]')", [1]),
-    ("import json as j, math as m\nreturn j.dumps(m.floor(1.5))", "1"),
-    ("import urllib.parse\nreturn urllib.parse.quote('a b')", "a%20b"),
-    ("import urllib.parse as p\nreturn p.quote('a b')", "a%20b"),
-    ("from urllib import parse\nreturn parse.quote('a b')", "a%20b"),
-    ("from urllib.parse import quote as q, unquote\nreturn unquote(q('a b'))", "a b"),
-    ("import collections.abc\nreturn isinstance([], collections.abc.Sequence), collections.Counter('a')['a']", (True, 1)),
-    ("from collections.abc import Mapping\nreturn isinstance({}, Mapping)", True),
-    ("import email.mime.text\nreturn email.mime.text.MIMEText('x').get_content_type()", "text/plain"),
-    ("from email.message import EmailMessage\nm = EmailMessage()\nm['To'] = 'a@b.c'\nreturn str(m['to'])", "a@b.c"),
-    ("from html.parser import HTMLParser\nclass P(HTMLParser):\n  def __init__(self): super().__init__(); self._t = []\n  def handle_data(self, d): self._t.append(d)\np = P()\np.feed('<b>x</b>')\nreturn p._t", ["x"]),
-    ("import datetime\nreturn datetime.datetime.strptime('2024', '%Y').year", 2024),
-    ("import time\nreturn time.strptime('2024', '%Y').tm_year, 'ä'.encode('ascii', 'namereplace')", (2024, b"\\N{LATIN SMALL LETTER A WITH DIAERESIS}")),
-    ("import functools\n@functools.wraps(len)\ndef f(): pass\n@functools.lru_cache\ndef g(n): return n\nreturn f.__name__, g(1)", ("len", 1)),
-    ("import functools\n@functools.singledispatch\ndef f(x): return 'any'\n@f.register\ndef _(x: int): return 'int'\n@f.register(str)\ndef _(x): return 'str'\nreturn f(1), f(''), f([])", ("int", "str", "any")),
-    ("import functools\nclass A:\n  @functools.singledispatchmethod\n  def f(self, x): return 'any'\n  @f.register\n  def _(self, x: int): return 'int'\n  @functools.cached_property\n  def n(self): return 1\nreturn A().f(1), A().f(''), A().n", ("int", "any", 1)),
-    ("import functools\n@functools.total_ordering\nclass A:\n  def __init__(self, n): self.n = n\n  def __lt__(self, o): return self.n < o.n\n  def __eq__(self, o): return self.n == o.n\nreturn A(1) <= A(2)", True),
-    ("import operator\nreturn operator.attrgetter('real', 'imag')(1), operator.itemgetter(0)([3]), operator.methodcaller('upper')('a')", ((1, 0), 3, "A")),
-    ("import operator\nclass A:\n  _x = 4\nreturn operator.attrgetter('_x')(A()), operator.methodcaller('format', 1)('{}')", (4, "1")),
-    ("import enum\nclass C(enum.Enum):\n  A = 1\n  B = enum.auto()\n  def low(self): return self._value_\n  @classmethod\n  def _missing_(cls, v): return cls.A\nreturn C(1).name, C('?') is C.A, [*C], len(C.__members__)", None),
-    ("import enum\nreturn enum.Enum('E', 'A B').B.value, enum.IntFlag('F', {'X': 4}).X | 1", (2, 5)),
-    ("import dataclasses as d\n@d.dataclass(order=True, frozen=True, slots=True, kw_only=True)\nclass A:\n  x: int = 1\n  l: list = d.field(default_factory=list)\nreturn d.asdict(d.replace(A(), x=2)), A() < A(x=2), [f.name for f in d.fields(A)]", ({"x": 2, "l": []}, True, ["x", "l"])),
-    ("import typing as t\nclass N(t.NamedTuple):\n  a: int\n  b: str = 'q'\nclass D(t.TypedDict, total=False):\n  k: int\n@t.runtime_checkable\nclass P(t.Protocol):\n  def close(self): ...\nT = t.TypeVar('T')\nclass G(t.Generic[T]): pass\nreturn N(1)._replace(b='z'), D(k=1), isinstance(1, P), t.get_origin(t.List[int]) is list, G[int]() is not None", ((1, "z"), {"k": 1}, False, True, True)),
-    ("import abc\nclass A(abc.ABC):\n  @abc.abstractmethod\n  def f(self): ...\ntry: A()\nexcept TypeError: return 'abstract'", "abstract"),
-    ("import collections\nP = collections.namedtuple('P', 'x y')\nclass Q(P):\n  def s(self): return self.x + self.y\nreturn Q(1, 2).s(), P(1, 2)._asdict(), P._fields", (3, {"x": 1, "y": 2}, ("x", "y"))),
-    ("import json, decimal, datetime\nclass E(json.JSONEncoder):\n  def default(self, o): return str(o)\nreturn json.dumps([decimal.Decimal('1.5')], cls=E)", '["1.5"]'),
-    ("import io, csv, gzip, base64\nf = io.StringIO()\ncsv.writer(f).writerow([1, 2])\nreturn f.getvalue(), gzip.decompress(gzip.compress(b'x')), base64.b64encode(b'a')", ("1,2\r\n", b"x", b"YQ==")),
-    ("import copy\nclass A:\n  def __init__(self): self._l = [1]\na = copy.deepcopy(A())\nreturn a._l, copy.copy(json) is json", None),
-    ("import weakref\nclass A: pass\na = A()\nreturn weakref.ref(a)() is a, len(weakref.WeakSet([a]))", (True, 1)),
-    ("import re, uuid, hashlib, zoneinfo, random, statistics\nreturn re.sub('a', 'b', 'a'), len(str(uuid.uuid4())), hashlib.sha256(b'').hexdigest()[:4], str(zoneinfo.ZoneInfo('Europe/Paris')), statistics.mean([1, 3])", ("b", 36, "e3b0", "Europe/Paris", 2)),
-    ("import warnings, traceback, pprint, logging\nwarnings.warn('x')\nlogging.info('y')\nreturn traceback.format_exc(), pprint.pformat([1])", ("NoneType: None\n", "[1]")),
-]  # fmt: skip
+IMPORTS = cases("imports")
 
 
-@pytest.mark.parametrize(("code", "expected"), IMPORTS)
+@pytest.mark.parametrize(("code", "expected"), IMPORTS.values(), ids=IMPORTS)
 def test_modules_are_used_as_anywhere(code: str, expected: Any) -> None:
-    namespace = make_namespace()
-    namespace["json"] = Modules(["json"]).importer("json")
-    got = run(code, namespace)
-    assert expected is None or got == expected
+    assert run(code) == expected
 
 
 @pytest.mark.parametrize("module", sorted({*DEFAULT_MODULES, *offered_modules(DEFAULT_MODULES)}))
@@ -67,7 +31,7 @@ def test_a_facade_holds_no_module_and_no_way_to_make_a_class(module: str) -> Non
         value = getattr(facade, name)
         assert not name.startswith("_")
         assert not isinstance(value, types.ModuleType | types.FrameType | types.CodeType)
-        assert not (isinstance(value, type) and issubclass(value, type)) or value is guards.type, name
+        assert not (isinstance(value, type) and issubclass(value, type)), name
         assert value not in (types.FunctionType, types.ModuleType, types.CodeType) if isinstance(value, type) else True
 
 
@@ -83,17 +47,24 @@ def test_a_package_has_its_submodules(package: str) -> None:
     assert all(isinstance(getattr(facade, inner), Facade) for inner in SUBMODULES[package])
 
 
-REFUSED = ["import os", "import urllib", "import urllib.request", "import xml", "from os import path", "import asyncio.subprocess"]
+REFUSED = [
+    "import os",
+    "import urllib",
+    "import urllib.request",
+    "import xml",
+    "from os import path",
+    "import asyncio.subprocess",
+]
 
 
 @pytest.mark.parametrize("code", REFUSED)
 def test_other_modules_are_refused_when_compiled_and_when_run(code: str) -> None:
-    with pytest.raises(CodeRefused, match="these can: .*json"):
+    with pytest.raises(CodeRefused, match=r"these can: .*json"):
         compile_body("hello", code, [], modules=DEFAULT_MODULES)
     namespace = make_namespace()
     exec(compile_body("hello", code, []), namespace)
     coroutine = namespace["__skep_body__"]({})
-    with pytest.raises(ImportError, match="these can: .*json"):
+    with pytest.raises(ImportError, match=r"these can: .*json"):
         coroutine.send(None)
 
 
@@ -123,7 +94,7 @@ def test_only_the_modules_that_are_allowed_can_be_imported() -> None:
     modules = Modules(["json", "urllib.parse"])
     assert dir(modules.importer("urllib.parse")) == ["parse"]
     assert "quote" in dir(modules.importer("urllib.parse", fromlist=("quote",)))
-    with pytest.raises(ImportError, match="json, urllib.parse"):
+    with pytest.raises(ImportError, match=r"json, urllib.parse"):
         modules.importer("math")
     with pytest.raises(ImportError, match="does not offer"):
         modules.importer("json", fromlist=("tool",))
@@ -139,24 +110,31 @@ class Recorder:
         return lambda message, **fields: self.entries.append((level, message, fields))
 
 
-LOGGED: list[tuple[str, tuple[str, str, dict[str, object]]]] = [
-    ("logging.info('a %s %d', 'b', 3)", ("info", "a b 3", {})),
-    ("logging.getLogger('x').warning('w')", ("warning", "w", {"logger": "x"})),
-    ("logging.getLogger(__name__).getChild('y').error('%(k)s', {'k': 1})", ("error", "1", {"logger": "workspace tests.y"})),
-    ("logging.debug('%d', 'no number')", ("debug", "%d (its arguments do not fit: %d format: a real number is required, not str)", {})),
-    ("logging.log(logging.CRITICAL, 'c', extra={'user': 1})", ("critical", "c", {"user": 1})),
-    ("warnings.warn('old', DeprecationWarning)", ("warning", "old", {"category": "DeprecationWarning"})),
-]  # fmt: skip
+LOGGED: list[tuple[str, str, str, dict[str, object]]] = [
+    ("logging.info('a %s %d', 'b', 3)", "info", "a b 3", {}),
+    ("logging.getLogger('x').warning('w')", "warning", "w", {"logger": "x"}),
+    ("logging.getLogger('a').getChild('b').error('%(k)s', {'k': 1})", "error", "1", {"logger": "a.b"}),
+    (
+        "logging.debug('%d', 'x')",
+        "debug",
+        "%d (its arguments do not fit: %d format: a real number is required, not str)",
+        {},
+    ),
+    ("logging.log(logging.CRITICAL, 'c', extra={'user': 1})", "critical", "c", {"user": 1}),
+    ("warnings.warn('old', DeprecationWarning)", "warning", "old", {"category": "DeprecationWarning"}),
+]
 
 
-@pytest.mark.parametrize(("code", "entry"), LOGGED)
-def test_logging_and_warnings_write_to_the_log_of_the_run(code: str, entry: tuple[str, str, dict[str, object]]) -> None:
+@pytest.mark.parametrize(("code", "level", "message", "fields"), LOGGED)
+def test_logging_and_warnings_write_to_the_log_of_the_run(
+    code: str, level: str, message: str, fields: dict[str, object]
+) -> None:
     log = Recorder()
     namespace = make_namespace()
     overrides = output_modules(log=log, print_=print)
     namespace["__builtins__"]["__import__"] = Modules(DEFAULT_MODULES, overrides=overrides).importer
     run(f"import logging, warnings\n{code}", namespace)
-    assert log.entries == [entry]
+    assert log.entries == [(level, message, fields)]
 
 
 def test_a_logged_exception_carries_its_traceback() -> None:
