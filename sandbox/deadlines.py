@@ -5,8 +5,8 @@ system call. When it rings, every run that is due is told off: the service hears
 cancelled, and if the run's own code is what was interrupted, `RunExpired` is raised right there. From then on the alarm
 repeats until nothing of the run is left; code in a `finally` gets one tick at a time.
 
-C code that looks for signals (regular expressions, arithmetic on huge numbers) is interrupted like Python. C code that does
-not (`sum(itertools.repeat(1))`) cannot be reached from inside; the service kills the worker for that.
+C code that looks for signals (regular expressions, arithmetic on huge numbers) is interrupted like Python. C code that
+does not (`sum(itertools.repeat(1))`) cannot be reached from inside; the service kills the worker for that.
 """
 
 import signal

@@ -115,9 +115,7 @@ class Attributed(Coroutine[Any, Any, Any]):
         return self._coroutine.__await__()
 
 
-def task_factory(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, Any, Any], **options: Any
-) -> "asyncio.Task[Any]":
+def task_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
     """Every task that tenant code starts belongs to the run that started it."""
     run = RUNNING.run
     if run is None:

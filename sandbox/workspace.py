@@ -14,7 +14,8 @@ from sandbox.protocol import CodeError, Load, Problem
 from sandbox.python import bundle
 from sandbox.python.builtins import make_builtins
 from sandbox.python.compiler import BODY, INLINE, CodeRefused, compile_body
-from sandbox.python.modules import Modules, logging_facade
+from sandbox.python.modules import Modules
+from sandbox.python.output_modules import output_modules
 from sandbox.runs import RunExpired
 
 Body = Callable[..., Coroutine[Any, Any, Any]]
@@ -61,7 +62,11 @@ class Workspace:
         functions: Mapping[str, Mapping[str, Any]] = definition["functions"]
         self.sources = {name: function["code"] for name, function in functions.items()}
         signatures = {name: Signature(function.get("parameters", {})) for name, function in functions.items()}
-        codes = bundle.unpack(self._load.bundle, self._load.definition, modules=self._modules) if self._load.bundle else None
+        codes = (
+            bundle.unpack(self._load.bundle, self._load.definition, modules=self._modules)
+            if self._load.bundle
+            else None
+        )
         made = b""
         if codes is None:
             codes = self._compile(signatures)
@@ -102,12 +107,12 @@ class Workspace:
 
     def _open_namespace(self, env: Mapping[str, str]) -> None:
         log = scope.Log()
-        modules = Modules(self._modules, overrides={"logging": logging_facade(log)})
+        modules = Modules(self._modules, overrides=output_modules(log=log, print_=scope.tenant_print))
         self._namespace.update(
             __builtins__=make_builtins(
                 print_=scope.tenant_print, importer=modules.importer, stop=RunExpired, check=scope.check_expired
             ),
-            __name__=self.name,
+            __name__=f"skep:{self.name}",  # the name of no real module: libraries look classes' modules up
             cache={},
             log=log,
             fetch=scope.fetch,

@@ -67,7 +67,7 @@ class Zygote:
             pid = os.fork()
         except OSError as error:
             os.close(connection_fd)
-            self._report(protocol.NotForked(worker=request.worker, reason=error.strerror))
+            self._report(protocol.NotForked(worker=request.worker, reason=error.strerror or str(error)))
             return False
         if pid == 0:
             limit = self._own_address_space_bytes + request.memory_max_bytes

@@ -5,10 +5,10 @@ from typing import Final
 
 from aiohttp import web
 
-from service.http.keys import LIFECYCLE, SERVICES, SETTINGS, Services
+from service.http.access import AccessLog
+from service.http.keys import ACCESS_LOG, LIFECYCLE, SERVICES, SETTINGS, Services
 from service.http.lifecycle import Lifecycle
-from service.http.middleware import edge
-from service.http.routes import ROUTES
+from service.http.routes import all_routes
 from service.settings import Settings
 from service.storage.workspaces import Volume
 from service.usecases.deploy import Deploy
@@ -26,10 +26,11 @@ def create_app(settings: Settings) -> web.Application:
 
     Run it with `handler_cancellation=True`, or callers that leave do not cancel their runs.
     """
-    app = web.Application(middlewares=[edge], client_max_size=settings.request_max_bytes)
+    app = web.Application(client_max_size=settings.request_max_bytes)
     app[SETTINGS] = settings
     app[LIFECYCLE] = Lifecycle()
-    app.add_routes(ROUTES)
+    app[ACCESS_LOG] = AccessLog()
+    app.add_routes(all_routes())
     app.cleanup_ctx.append(_services)
     app.on_shutdown.append(_drain)
     return app
@@ -50,6 +51,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             lifecycle.ready = True
             yield
             lifecycle.ready = False
+            app[ACCESS_LOG].flush()
     finally:
         await volume.close()
 

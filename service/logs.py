@@ -40,6 +40,7 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
     if log_format == "auto":
         log_format = "console" if _is_terminal(stream) else "json"
     sink = _Sink(stream)
+    _lines.sink = sink if log_format == "json" and level in {"debug", "info"} else None
     structlog.configure(
         processors=[_stamp, _render_json if log_format == "json" else _render_console],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -66,6 +67,26 @@ class _Sink:
                 self._stream.flush()
 
     debug = info = warning = error = critical = exception = msg = write
+
+
+class _Lines:
+    """Where lines go that were formatted elsewhere; None where that is not to be."""
+
+    sink: _Sink | None = None
+
+
+_lines: Final = _Lines()
+
+
+def writes_json() -> bool:
+    """Whether lines of level info are written, as JSON: `write_lines` then takes them."""
+    return _lines.sink is not None
+
+
+def write_lines(lines: bytes) -> None:
+    """Write lines that are JSON already. For a path so hot that a line through the processors would be felt."""
+    if _lines.sink is not None:
+        _lines.sink.write(lines)
 
 
 def _is_terminal(stream: TextIO) -> bool:

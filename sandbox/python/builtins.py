@@ -59,6 +59,17 @@ def _absent(name: str, advice: str) -> Callable[..., NoReturn]:
     return absent
 
 
+_PROVIDED: Final[dict[str, object]] = {
+    **{name: vars(builtins)[name] for name in _NATIVE | _EXCEPTIONS},
+    **_GUARDED,
+    **{name: _absent(name, advice) for name, advice in _ABSENT.items()},
+}
+
+for _name in _NATIVE | _EXCEPTIONS:
+    if isinstance(vars(builtins)[_name], type):
+        ownership.offer(vars(builtins)[_name])
+
+
 def make_builtins(
     *,
     print_: Callable[..., None],
@@ -71,14 +82,8 @@ def make_builtins(
     `stop` is what ends an expired run, `check` raises it if the current run has expired; both are called by code that
     the compiler puts in. The namespace itself needs `__name__`, a string that names no module of the process.
     """
-    native = {name: vars(builtins)[name] for name in _NATIVE | _EXCEPTIONS}
-    for value in native.values():
-        if isinstance(value, type):
-            ownership.offer(value)
     return {
-        **native,
-        **_GUARDED,
-        **{name: _absent(name, advice) for name, advice in _ABSENT.items()},
+        **_PROVIDED,
         "print": print_,
         "__import__": importer,
         "__build_class__": guards.build_class,

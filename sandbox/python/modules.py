@@ -7,6 +7,7 @@ under their own name. It has no `__name__` either: with one, `from a import b` w
 import importlib
 import types
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from sandbox.python import ownership
@@ -54,6 +55,18 @@ class Facade:
 _NOTHING: Final = Facade("", {})
 
 
+@lru_cache(maxsize=8)
+def _expanded(allowed: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(offered_modules(allowed))
+
+
+def _discard(*_values: object, **_options: object) -> None:
+    """Where output goes that no run owns."""
+
+
+_SILENT_OUTPUT: Final = output_modules(log=SILENT, print_=_discard)
+
+
 class Modules:
     """The modules of one workspace. `importer` is to be its `__import__`.
 
@@ -64,8 +77,8 @@ class Modules:
         self, allowed: Iterable[str], *, overrides: Mapping[str, Mapping[str, object]] = _NO_OVERRIDES
     ) -> None:
         self.allowed = tuple(dict.fromkeys(allowed))
-        self._offered = frozenset(offered_modules(self.allowed))
-        self._overrides = {**output_modules(log=SILENT, print_=_discard), **overrides}
+        self._offered = _expanded(self.allowed)
+        self._overrides = {**_SILENT_OUTPUT, **overrides}
         self._facades: dict[str, Facade] = {}
 
     def importer(
@@ -146,8 +159,4 @@ def preload(allowed: Collection[str]) -> None:
         importlib.import_module(name)
     importlib.import_module("_strptime")  # for `strptime`, which imports it when it is first called
     harden()
-    freeze_classes({name.partition(".")[0] for name in allowed} - output_modules(log=SILENT, print_=_discard).keys())
-
-
-def _discard(*_values: object, **_options: object) -> None:
-    """Where output goes that no run owns."""
+    freeze_classes({name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys())

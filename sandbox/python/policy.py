@@ -44,7 +44,7 @@ CHECKED: Final = {
     "ImportFrom": "_import",
     "alias": "_alias",
     "Global": "_global",
-    "Nonlocal": "_nonlocal",
+    "Nonlocal": "_global",
     "Yield": "_yield",
     "YieldFrom": "_yield",
     "Attribute": "_attribute",
@@ -161,18 +161,15 @@ class Policy(RestrictingNodeTransformer):
                 )
         return self.node_contents_visit(node)
 
-    def _global(self, node: ast.Global) -> ast.AST:
+    def _global(self, node: ast.Global | ast.Nonlocal) -> ast.AST:
         for name in node.names:
             self.check_name(node, name)
+            if isinstance(node, ast.Nonlocal):
+                continue
             if name in names.RESERVED or name in self._siblings:
                 self.error(
                     node, f"`global {name}` would rebind it for other functions: use a name of your own, or cache"
                 )
-        return node
-
-    def _nonlocal(self, node: ast.Nonlocal) -> ast.AST:
-        for name in node.names:
-            self.check_name(node, name)
         return node
 
     # Attributes.

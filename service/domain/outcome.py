@@ -1,7 +1,11 @@
-"""How a run can end. These are values: what tenant code does is never an exception of ours."""
+"""How a run can end. These are values: what tenant code does is never an exception of ours.
 
-from dataclasses import dataclass
+Structs and not dataclasses: one is made for each run, and a frozen dataclass takes ten times as long to make.
+"""
+
 from typing import Literal
+
+import msgspec
 
 from service.errors import CodeError, Problem
 
@@ -9,8 +13,7 @@ Logs = tuple[bytes, ...]
 """Log entries in order, each a JSON object in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(msgspec.Struct, frozen=True):
     """The function returned."""
 
     result_json: bytes
@@ -18,8 +21,7 @@ class Returned:
     duration_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(msgspec.Struct, frozen=True):
     """The function raised, or returned something that has no JSON form."""
 
     type: str
@@ -31,8 +33,7 @@ class Raised:
     duration_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(msgspec.Struct, frozen=True):
     """The deadline passed."""
 
     limit_ms: int
@@ -40,38 +41,33 @@ class TimedOut:
     duration_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryExceeded:
+class MemoryExceeded(msgspec.Struct, frozen=True):
     """The run needed more memory than its worker may have. The worker lives on."""
 
     logs: Logs
     duration_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLost:
+class WorkerLost(msgspec.Struct, frozen=True):
     """The worker died under the run; safe to repeat if the function is."""
 
     reason: str
     logs: Logs
 
 
-@dataclass(frozen=True, slots=True)
-class ParametersRefused:
+class ParametersRefused(msgspec.Struct, frozen=True):
     """The run never began: its parameters do not fit the function's schema."""
 
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CodeRefused:
+class CodeRefused(msgspec.Struct, frozen=True):
     """The inline run never began: its code was refused."""
 
     errors: tuple[CodeError, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """The run never began: there was no room for it."""
 
     reason: Literal["queue full", "waited too long"]

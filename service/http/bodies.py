@@ -22,7 +22,8 @@ async def read_body(request: web.Request, *, max_bytes: int) -> bytes:
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge(max_bytes)
     content = request.content
-    body = await _chunk(content)
+    # A small body has mostly arrived with its head.
+    body = content.read_nowait() if content.is_eof() and content.exception() is None else await _chunk(content)
     if content.at_eof():
         if len(body) > max_bytes:
             raise BodyTooLarge(max_bytes)

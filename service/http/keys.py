@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from service.http.access import AccessLog
 from service.http.lifecycle import Lifecycle
 from service.settings import Settings
 from service.storage.workspaces import Volume
@@ -25,4 +26,5 @@ class Services:
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
+ACCESS_LOG: Final = web.AppKey("access log", AccessLog)
 SERVICES: Final = web.AppKey("services", Services)

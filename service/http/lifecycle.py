@@ -1,14 +1,12 @@
 """Whether the service takes runs, and how many are under way."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from service.errors import Draining
 
 
 class Lifecycle:
-    """Starting, ready, draining. Runs are counted so that a shutdown knows what it waits for."""
+    """Starting, ready, draining. `with lifecycle:` around each run, so that a shutdown knows what it waits for."""
 
     def __init__(self) -> None:
         self.ready = False
@@ -16,18 +14,20 @@ class Lifecycle:
         self.runs = 0
         self._none_left = asyncio.Event()
 
-    @contextmanager
-    def run(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Count one run. Raises: Draining when no new one is taken."""
+        self.check()
+        self.runs += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.runs -= 1
+        if self.runs == 0 and self.draining:
+            self._none_left.set()
+
+    def check(self) -> None:
+        """Raises: Draining when no new run is taken."""
         if self.draining or not self.ready:
             raise Draining("The service is going down." if self.draining else "The service is starting.")
-        self.runs += 1
-        try:
-            yield
-        finally:
-            self.runs -= 1
-            if self.runs == 0:
-                self._none_left.set()
 
     async def drain(self, *, grace_ms: int) -> bool:
         """Take no new runs and wait for those under way; returns whether they ended within the grace period."""

@@ -12,7 +12,8 @@ from service.errors import InvalidRequest, Problem
 from service.http.bodies import is_yaml, parse, read_body, to_json
 from service.http.keys import LIFECYCLE, SERVICES, SETTINGS
 from service.http.names import function_name, workspace_name
-from service.http.problems import JSON, logs_json, outcome_response
+from service.http.problems import logs_json, outcome_response
+from service.http.responses import RunResponse
 from service.ids import new_id
 from service.usecases.run import Completed
 
@@ -42,7 +43,7 @@ async def run_function(request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run/{function}."""
     app = request.app
     workspace, function = workspace_name(request), function_name(request)
-    with app[LIFECYCLE].run():
+    with app[LIFECYCLE]:
         body = await _json_body(request)
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
         run_id = new_id()
@@ -56,7 +57,7 @@ async def run_inline(request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run."""
     app = request.app
     workspace = workspace_name(request)
-    with app[LIFECYCLE].run():
+    with app[LIFECYCLE]:
         body = await _json_body(request)
         inline = _decode(_inline_body, body)
         if inline.language != "python":
@@ -110,7 +111,7 @@ def _explain(wanted: type, body: bytes, first: Exception) -> NoReturn:
     raise InvalidRequest(problems or [Problem("", str(first))])
 
 
-def _respond(completed: Completed, run_id: str) -> web.Response:
+def _respond(completed: Completed, run_id: str) -> web.StreamResponse:
     outcome = completed.outcome
     if isinstance(outcome, Returned):
         duration_ms = outcome.duration_ms
@@ -119,12 +120,13 @@ def _respond(completed: Completed, run_id: str) -> web.Response:
             logs_json(outcome.logs),
             repr(duration_ms).encode(),
         )
-        response = web.Response(body=body, content_type=JSON)
-    else:
-        duration_ms = getattr(outcome, "duration_ms", 0.0)
-        response = outcome_response(outcome)
-    cold = "" if completed.cold_ms is None else f"cold;dur={completed.cold_ms:.3f}, "
-    headers = response.headers
-    headers["x-run-id"] = run_id
-    headers["server-timing"] = f"queue;dur={completed.queue_ms:.3f}, {cold}run;dur={duration_ms:.3f}"
+        return RunResponse(body, run_id=run_id, server_timing=_timing(completed, duration_ms))
+    response = outcome_response(outcome)
+    response.headers["x-run-id"] = run_id
+    response.headers["server-timing"] = _timing(completed, getattr(outcome, "duration_ms", 0.0))
     return response
+
+
+def _timing(completed: Completed, duration_ms: float) -> str:
+    cold = "" if completed.cold_ms is None else f"cold;dur={completed.cold_ms:.3f}, "
+    return f"queue;dur={completed.queue_ms:.3f}, {cold}run;dur={duration_ms:.3f}"

@@ -6,7 +6,6 @@ import orjson
 from aiohttp import web
 
 from sandbox.version import __version__
-from service.errors import Draining
 from service.http.keys import LIFECYCLE
 from service.http.problems import JSON
 
@@ -22,7 +21,5 @@ async def healthcheck(_request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """GET /sys/ready: it takes runs. Raises: Draining."""
-    lifecycle = request.app[LIFECYCLE]
-    if lifecycle.draining or not lifecycle.ready:
-        raise Draining("The service is going down." if lifecycle.draining else "The service is starting.")
+    request.app[LIFECYCLE].check()
     return web.Response(body=orjson.dumps({"status": "ready"}), content_type=JSON)

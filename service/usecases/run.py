@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from service.domain.outcome import Outcome, Rejected
 from service.errors import CompilationFailed, FunctionNotFound, InvalidRequest, WorkspaceBroken, WorkspaceNotFound
@@ -20,8 +21,7 @@ _ABSENT: Final = "absent"
 """The version of a workspace that is nowhere on the volume: inline runs need none to exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """How a run ended, and what it took around the worker's own time."""
 
     outcome: Outcome

@@ -1,13 +1,13 @@
 """A run as the service sees it while a worker has it."""
 
 import asyncio
-from dataclasses import dataclass, field
+
+import msgspec
 
 from service.domain.outcome import Logs, Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One run that somebody asks for: a stored function, or a body that is run once."""
 
     run_id: str
@@ -19,17 +19,22 @@ class Call:
     """Set for an inline run; `function` is then empty."""
 
 
-@dataclass(slots=True)
 class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
-    outcome: "asyncio.Future[Outcome]"
-    timeout_ms: int
-    started: float
-    """Loop time."""
-    timer: asyncio.TimerHandle | None = None
-    entries: list[bytes] = field(default_factory=list)
-    entries_bytes: int = 0
+    __slots__ = ("due", "entries", "entries_bytes", "is_overdue", "outcome", "started", "timeout_ms")
+
+    def __init__(self, outcome: "asyncio.Future[Outcome]", *, timeout_ms: int, started: float, due: float) -> None:
+        self.outcome = outcome
+        self.timeout_ms = timeout_ms
+        self.started = started
+        """Loop time."""
+        self.due = due
+        """Loop time at which something must be done about it."""
+        self.is_overdue = False
+        """The caller has its answer; when the flight is due again, the worker is killed."""
+        self.entries: list[bytes] = []
+        self.entries_bytes = 0
 
     def answer(self, outcome: Outcome) -> None:
         """Give the caller its answer; the first one counts."""
@@ -39,9 +44,3 @@ class Flight:
     def logs(self) -> Logs:
         """What the run has said so far."""
         return tuple(self.entries)
-
-    def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
-        """Replace the one timer a flight has."""
-        if self.timer is not None:
-            self.timer.cancel()
-        self.timer = timer

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import structlog
-from cachetools import LRUCache
 
 from sandbox import protocol
 from service.domain.outcome import Outcome
@@ -61,7 +60,6 @@ class Pool:
         self._limits = limits
         self._places = Places(limits.workers_max)
         self._live: dict[str, _Live] = {}
-        self._idle: LRUCache[Worker, None] = LRUCache(maxsize=limits.workers_max)
         self._workers: set[Worker] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -108,7 +106,6 @@ class Pool:
 
     async def run(self, worker: Worker, call: Call) -> Outcome:
         """Run a call in a worker that was just acquired."""
-        self._idle.pop(worker, None)
         return await worker.run(call)
 
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
@@ -144,7 +141,7 @@ class Pool:
         """The workspace is gone: so is its worker, when its last run has ended."""
         live = self._live.pop(workspace, None)
         if live is not None:
-            self._retire(live.worker)
+            live.worker.retire()
 
     def _find(self, workspace: str, version: Hashable) -> Worker | None:
         live = self._live.get(workspace)
@@ -211,38 +208,28 @@ class Pool:
         await self._places.take()
 
     def _evict_one(self) -> None:
-        while self._idle:
-            worker, _ = self._idle.popitem()
-            if not worker.is_ending:
-                live = self._live.get(worker.workspace)
-                if live is not None and live.worker is worker:
-                    del self._live[worker.workspace]
-                worker.kill("it was evicted")
-                return
+        """The worker that has been idle for longest goes. Looking through all of them costs less than keeping them in
+        order would: that would be paid by every run, this by the few that need a process.
+        """
+        idle = [live.worker for live in self._live.values() if live.worker.is_idle and not live.worker.is_ending]
+        if idle:
+            worker = min(idle, key=_idle_since)
+            del self._live[worker.workspace]
+            worker.kill("it was evicted")
 
     def _make_live(self, workspace: str, worker: Worker, version: Hashable) -> None:
         old = self._live.get(workspace)
         self._live[workspace] = _Live(worker, version)
-        if worker.is_idle:
-            self._became_idle(worker)
+        self._became_idle(worker)
         if old is not None:
-            self._retire(old.worker)
-
-    def _retire(self, worker: Worker) -> None:
-        self._idle.pop(worker, None)
-        worker.retire()
+            old.worker.retire()
 
     def _became_idle(self, worker: Worker) -> None:
-        if worker.retired or worker.is_ending:
-            return
-        worker.idle_since = asyncio.get_running_loop().time()
-        self._idle[worker] = None
-        if self._places.wanted:
+        if self._places.wanted and not worker.is_ending:
             self._evict_one()
 
     def _is_gone(self, worker: Worker) -> None:
         self._workers.discard(worker)
-        self._idle.pop(worker, None)
         live = self._live.get(worker.workspace)
         if live is not None and live.worker is worker:
             del self._live[worker.workspace]
@@ -254,9 +241,9 @@ class Pool:
         while True:
             await asyncio.sleep(min(max(inactive_s / 10, 0.05), 60))
             now = asyncio.get_running_loop().time()
-            for worker in [worker for worker in self._idle if now - worker.idle_since >= inactive_s]:
-                self._idle.pop(worker, None)
-                worker.kill("it was inactive")
+            for live in tuple(self._live.values()):
+                if live.worker.is_idle and now - live.worker.idle_since >= inactive_s:
+                    live.worker.kill("it was inactive")
 
     async def _end(self) -> None:
         self.kill_all("the service is going down")
@@ -265,3 +252,7 @@ class Pool:
 
     def _lock(self, workspace: str) -> asyncio.Lock:
         return self._locks.setdefault(workspace, asyncio.Lock())
+
+
+def _idle_since(worker: Worker) -> float:
+    return worker.idle_since

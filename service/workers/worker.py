@@ -36,6 +36,7 @@ LOAD_TIMEOUT_S: Final = 10.0
 LOG_SLACK_BYTES: Final = 4096
 """A run's logs may pass their limit by the entry that says how many were dropped."""
 
+_NEVER: Final = float("inf")
 OVERDUE: Final = "another run of this workspace passed its deadline and could not be stopped without ending the worker"
 MALFORMED: Final = "the worker sent something that is no answer"
 
@@ -63,7 +64,7 @@ class Worker(asyncio.Protocol):
         self.pid = child.pid
         self.retired = False
         """No longer the workspace's live worker; it goes when its last run has ended."""
-        self.idle_since = 0.0
+        self.idle_since = asyncio.get_running_loop().time()
         self.responsive = asyncio.Event()
         self.responsive.set()
         self.gone = asyncio.Event()
@@ -77,6 +78,8 @@ class Worker(asyncio.Protocol):
         self._loaded: asyncio.Future[bytes] | None = None
         self._flights: dict[int, Flight] = {}
         self._number = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = _NEVER
         self._end_reason: str | None = None
         self._farewell: asyncio.Task[None] | None = None
 
@@ -112,9 +115,13 @@ class Worker(asyncio.Protocol):
     async def run(self, call: Call) -> Outcome:
         """Run a call to its outcome. A caller that is cancelled cancels its run."""
         self._number = number = self._number + 1
-        flight = Flight(self._loop.create_future(), call.timeout_ms, self._loop.time())
-        self._flights[number] = flight
-        flight.timer = self._loop.call_later(call.timeout_ms / 1000 + ANSWER_MARGIN_S, self._is_stuck, number)
+        now = self._loop.time()
+        due = now + call.timeout_ms / 1000 + ANSWER_MARGIN_S
+        flight = self._flights[number] = Flight(
+            self._loop.create_future(), timeout_ms=call.timeout_ms, started=now, due=due
+        )
+        if due < self._alarm_at:
+            self._set_alarm(due)
         if call.code is None:
             self._write(protocol.Run(number, call.run_id, call.function, call.parameters_json, call.timeout_ms))
         else:
@@ -122,7 +129,7 @@ class Worker(asyncio.Protocol):
         try:
             return await flight.outcome
         except asyncio.CancelledError:
-            # The flight stays until the worker says `Ended`; its timer still ends a worker that cannot say it.
+            # The flight stays until the worker says `Ended`; the alarm still ends a worker that cannot say it.
             if number in self._flights:
                 self._write(protocol.Cancel(run=number))
             raise
@@ -216,9 +223,10 @@ class Worker(asyncio.Protocol):
             if not 0 < number <= self._number:
                 raise protocol.ProtocolError("an answer for a run that does not exist")
             return None
-        flight.set_timer(None)
-        self.responsive.set()
+        if not self.responsive.is_set():
+            self.responsive.set()
         if not self._flights:
+            self.idle_since = self._loop.time()
             self._on_idle(self)
             if self.retired:
                 self.kill("it was replaced")
@@ -243,14 +251,36 @@ class Worker(asyncio.Protocol):
             return
         flight.answer(TimedOut(flight.timeout_ms, flight.logs(), duration_us / 1000))
         self.responsive.set()
-        flight.set_timer(self._loop.call_later(UNWIND_GRACE_S, self.kill, OVERDUE))
+        self._is_overdue(flight, UNWIND_GRACE_S)
 
-    def _is_stuck(self, number: int) -> None:
-        flight = self._flights[number]
-        elapsed_ms = (self._loop.time() - flight.started) * 1000
-        flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round(elapsed_ms, 3)))
-        self.responsive.clear()
-        flight.set_timer(self._loop.call_later(STUCK_GRACE_S, self.kill, OVERDUE))
+    def _is_overdue(self, flight: Flight, grace_s: float) -> None:
+        flight.is_overdue = True
+        flight.due = self._loop.time() + grace_s
+        if flight.due < self._alarm_at:
+            self._set_alarm(flight.due)
+
+    def _set_alarm(self, at: float) -> None:
+        """One timer serves all flights and is moved only to an earlier time: a run that ends in time costs none."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, _NEVER
+        now = self._loop.time()
+        for flight in self._flights.values():
+            if flight.due > now:
+                continue
+            if flight.is_overdue:
+                self.kill(OVERDUE)
+                return
+            flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round((now - flight.started) * 1000, 3)))
+            self.responsive.clear()
+            self._is_overdue(flight, STUCK_GRACE_S)
+        due = min((flight.due for flight in self._flights.values()), default=_NEVER)
+        if due < self._alarm_at:
+            self._set_alarm(due)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -264,8 +294,9 @@ class Worker(asyncio.Protocol):
         reason = self._end_reason = self._end_reason or _describe_exit(status)
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(WorkerDied(reason))
+        if self._alarm is not None:
+            self._alarm.cancel()
         for flight in self._flights.values():
-            flight.set_timer(None)
             flight.answer(WorkerLost(reason, flight.logs()))
         self._flights.clear()
         self._child.close()

@@ -65,7 +65,8 @@ BINDINGS = [
     "def f():\n  nonlocal {}", "match 1:\n  case {}: pass", "match 1:\n  case [*{}]: pass",
     "match 1:\n  case {{**{}}}: pass", "match 1:\n  case int() as {}: pass", "f({}=1)", "[0 for {} in []]",
     "[0 async for {} in []]", "async for {} in x: pass", "async with x as {}: pass", "{}", "x.{}", "x.{} = 1",
-    "del x.{}", "x.{} += 1", "match 1:\n  case object({}=1): pass", "class A:\n  {} = 1", "class A:\n  def {}(self): pass",
+    "del x.{}", "x.{} += 1", "match 1:\n  case object({}=1): pass", "class A:\n  {} = 1",
+    "class A:\n  def {}(self): pass",
     "class A:\n  def f(self, {}): pass", "class A:\n  {}: int", "a, ({}, *b) = x", "@{}\ndef f(): pass",
 ]  # fmt: skip
 
@@ -118,7 +119,7 @@ def test_no_global_rebinds_a_sibling() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "total = 0\nfor i in range(n):\n    total += values[i] * 2\n    table[i] = total\n    item.n += 1\nreturn total",
+        "total = 0\nfor i in range(n):\n    total += values[i] * 2\n    table[i] = total\n    item.n += 1",
         "a, b = b, a\nreturn {k: v for k, v in pairs}",
         "return point.x * point.y + point.method(1)",
     ],

@@ -134,7 +134,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"f": print}, "result.f", "builtin_function_or_method"),
     ({"m": json}, "result.m", "module"),
     ({"a b": Thing()}, "result['a b']", "Thing"),
-    ((x for x in ()), "result", "make a list"),
+    ((n for n in [1]), "result", "make a list"),
     ([Plain(1, inner=Thing())], "result[0].inner", "Thing"),
     (Thing, "result", "type"),
     (circle(), "result[1].again", "contains itself"),

@@ -1,0 +1,58 @@
+"""What happens to every request: an id, an answer for every failure, one line in the log.
+
+A wrapper around each handler and not a middleware: aiohttp's chain of middlewares costs every request some 5 µs, and
+this is on the path of every run.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from service.errors import SkepError
+from service.http.keys import ACCESS_LOG
+from service.http.problems import error_response, internal_response
+from service.http.responses import CORRELATION_ID, RunResponse
+from service.ids import new_id
+
+CORRELATION_ID_MAX_CHARACTERS: Final = 128
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger()
+
+
+def edge(handler: Handler) -> Handler:
+    """Correlation id, errors, access log. The unexpected is logged here and only here."""
+
+    @wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        started = time.perf_counter()
+        correlation_id = _correlation_id(request)
+        try:
+            response = await handler(request)
+        except SkepError as error:
+            response = error_response(error)
+        except web.HTTPException:
+            raise  # no handler of ours raises one; what is aiohttp's stays aiohttp's
+        except Exception:  # noqa: BLE001  # the edge: whatever it is, it is logged and the caller gets an answer
+            _log.exception("unexpected failure", method=request.method, path=request.path, correlation=correlation_id)
+            response = internal_response()
+        if isinstance(response, RunResponse):
+            response.correlation_id = correlation_id
+        else:
+            response.headers[CORRELATION_ID] = correlation_id
+        request.app[ACCESS_LOG].record(request, response, correlation_id, (time.perf_counter() - started) * 1000)
+        return response
+
+    return handle
+
+
+def _correlation_id(request: web.Request) -> str:
+    given = request.headers.get(CORRELATION_ID)
+    if given and len(given) <= CORRELATION_ID_MAX_CHARACTERS and given.isascii() and given.isprintable():
+        return given
+    return new_id()
