@@ -5,9 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from service.http.access import AccessLog
-from service.http.keys import ACCESS_LOG, LIFECYCLE, SERVICES, SETTINGS, Services
-from service.http.lifecycle import Lifecycle
+from service.http.keys import SKEP, Skep
 from service.http.routes import all_routes
 from service.settings import Settings
 from service.storage.workspaces import Volume
@@ -27,9 +25,7 @@ def create_app(settings: Settings) -> web.Application:
     Run it with `handler_cancellation=True`, or callers that leave do not cancel their runs.
     """
     app = web.Application(client_max_size=settings.request_max_bytes)
-    app[SETTINGS] = settings
-    app[LIFECYCLE] = Lifecycle()
-    app[ACCESS_LOG] = AccessLog()
+    app[SKEP] = Skep(settings)
     app.add_routes(all_routes())
     app.cleanup_ctx.append(_services)
     app.on_shutdown.append(_drain)
@@ -37,7 +33,7 @@ def create_app(settings: Settings) -> web.Application:
 
 
 async def _services(app: web.Application) -> AsyncIterator[None]:
-    settings, lifecycle = app[SETTINGS], app[LIFECYCLE]
+    skep, settings = app[SKEP], app[SKEP].settings
     volume = Volume(dirpath=settings.functions_dirpath, document_max_bytes=settings.request_max_bytes)
     zygote = Zygote(modules=settings.python_modules)
     pool = Pool(zygote, _limits(settings))
@@ -46,20 +42,20 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         async with zygote.running(), pool.running():
             if settings.update_scripts_on_startup:
                 await rebuild_bundles(volume, pool)
-            run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
-            app[SERVICES] = Services(volume=volume, deploy=Deploy(volume, pool), run=run, pool=pool)
-            lifecycle.ready = True
+            skep.volume, skep.deploy = volume, Deploy(volume, pool)
+            skep.run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
+            skep.lifecycle.on_grace_over = pool.kill_all
+            skep.lifecycle.ready = True
             yield
-            lifecycle.ready = False
-            app[ACCESS_LOG].flush()
+            skep.lifecycle.ready = False
+            skep.access_log.flush()
     finally:
         await volume.close()
 
 
 async def _drain(app: web.Application) -> None:
     """In-flight runs finish within the grace period; what is left then is ended, and its callers are told."""
-    if not await app[LIFECYCLE].drain(grace_ms=app[SETTINGS].shutdown_grace_ms):
-        app[SERVICES].pool.kill_all("the service is going down")
+    await app[SKEP].lifecycle.drain(grace_ms=app[SKEP].settings.shutdown_grace_ms)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from service import logs
+from service.http.responses import RunResponse
 
 FLUSH_S: Final = 0.02
 _log = structlog.get_logger()
@@ -30,7 +31,7 @@ class AccessLog:
         """One line: who asked for what, what was answered, and how long it took."""
         match = request.match_info
         workspace, function = match.get("workspace"), match.get("function")
-        run_id = response.headers.get("x-run-id") or getattr(response, "run_id", None)
+        run_id = response.run_id if isinstance(response, RunResponse) else response.headers.get("x-run-id")
         if not logs.writes_json():
             _log.info(
                 "request", method=request.method, path=request.path, status=response.status, ms=round(ms, 3),
@@ -39,10 +40,12 @@ class AccessLog:
             return
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        # Names that were run are names: there is nothing in them to escape, and so in the path.
+        quote = _enclose if isinstance(response, RunResponse) else _quote
         self._lines.append(
             f'{{"timestamp":"{self._now()}","level":"info","event":"request","method":"{request.method}"'
-            f',"path":{_quote(request.path)},"status":{response.status},"ms":{ms:.3f},"workspace":{_quote(workspace)}'
-            f',"function":{_quote(function)},"run":{_quote(run_id)},"correlation":{_quote(correlation_id)}}}\n'
+            f',"path":{quote(request.path)},"status":{response.status},"ms":{ms:.3f},"workspace":{quote(workspace)}'
+            f',"function":{quote(function)},"run":{quote(run_id)},"correlation":{_quote(correlation_id)}}}\n'
         )
 
     def flush(self) -> None:
@@ -56,6 +59,10 @@ class AccessLog:
         if seconds != self._second:
             self._second, self._stamp = seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
         return f"{self._stamp}.{ns // 1_000_000:03}Z"
+
+
+def _enclose(text: str | None) -> str:
+    return "null" if text is None else f'"{text}"'
 
 
 def _quote(text: str | None) -> str:

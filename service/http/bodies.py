@@ -46,7 +46,8 @@ async def _chunk(content: Any) -> bytes:
 
 def is_yaml(request: web.Request) -> bool:
     """Whether the body says it is YAML; JSON is what it is without a word. Raises: UnsupportedMediaType."""
-    if "Content-Type" not in request.headers or not request.body_exists:
+    given = request.headers.get("Content-Type")
+    if given is None or given == "application/json" or not request.body_exists:
         return False
     content_type = request.content_type
     if content_type in _JSON_TYPES or content_type.endswith("+json"):

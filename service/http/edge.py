@@ -13,27 +13,28 @@ import structlog
 from aiohttp import web
 
 from service.errors import SkepError
-from service.http.keys import ACCESS_LOG
+from service.http.keys import SKEP, Skep
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID, RunResponse
 from service.ids import new_id
 
 CORRELATION_ID_MAX_CHARACTERS: Final = 128
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[Skep, web.Request], Awaitable[web.StreamResponse]]
 
 _log = structlog.get_logger()
 
 
-def edge(handler: Handler) -> Handler:
+def edge(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Correlation id, errors, access log. The unexpected is logged here and only here."""
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
+        skep = request.app[SKEP]
         correlation_id = _correlation_id(request)
         try:
-            response = await handler(request)
+            response = await handler(skep, request)
         except SkepError as error:
             response = error_response(error)
         except web.HTTPException:
@@ -45,7 +46,7 @@ def edge(handler: Handler) -> Handler:
             response.correlation_id = correlation_id
         else:
             response.headers[CORRELATION_ID] = correlation_id
-        request.app[ACCESS_LOG].record(request, response, correlation_id, (time.perf_counter() - started) * 1000)
+        skep.access_log.record(request, response, correlation_id, (time.perf_counter() - started) * 1000)
         return response
 
     return handle

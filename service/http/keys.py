@@ -1,6 +1,5 @@
-"""What handlers find on their application, typed."""
+"""What handlers work with: one object for each application, made with it and filled when it starts."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -11,20 +10,19 @@ from service.settings import Settings
 from service.storage.workspaces import Volume
 from service.usecases.deploy import Deploy
 from service.usecases.run import Run
-from service.workers.pool import Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything that runs behind the routes."""
+class Skep:
+    """Everything behind the routes. The use cases are there while the application runs, and not before."""
 
     volume: Volume
     deploy: Deploy
     run: Run
-    pool: Pool
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lifecycle = Lifecycle()
+        self.access_log = AccessLog()
 
 
-SETTINGS: Final = web.AppKey("settings", Settings)
-LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
-ACCESS_LOG: Final = web.AppKey("access log", AccessLog)
-SERVICES: Final = web.AppKey("services", Services)
+SKEP: Final = web.AppKey("skep", Skep)

@@ -1,6 +1,7 @@
 """Whether the service takes runs, and how many are under way."""
 
 import asyncio
+from collections.abc import Callable
 
 from service.errors import Draining
 
@@ -12,6 +13,7 @@ class Lifecycle:
         self.ready = False
         self.draining = False
         self.runs = 0
+        self.on_grace_over: Callable[[str], None] = lambda _reason: None
         self._none_left = asyncio.Event()
 
     def __enter__(self) -> None:
@@ -29,15 +31,14 @@ class Lifecycle:
         if self.draining or not self.ready:
             raise Draining("The service is going down." if self.draining else "The service is starting.")
 
-    async def drain(self, *, grace_ms: int) -> bool:
-        """Take no new runs and wait for those under way; returns whether they ended within the grace period."""
+    async def drain(self, *, grace_ms: int) -> None:
+        """Take no new runs and wait for those under way; after the grace period they are ended, and told so."""
         self.draining = True
         self._none_left.clear()
         if self.runs == 0:
-            return True
+            return
         try:
             async with asyncio.timeout(grace_ms / 1000):
                 await self._none_left.wait()
         except TimeoutError:
-            return False
-        return True
+            self.on_grace_over("the service is going down")

@@ -10,7 +10,7 @@ from service.domain.outcome import Returned
 from service.domain.values import must_be, shown
 from service.errors import InvalidRequest, Problem
 from service.http.bodies import is_yaml, parse, read_body, to_json
-from service.http.keys import LIFECYCLE, SERVICES, SETTINGS
+from service.http.keys import Skep
 from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
 from service.http.responses import RunResponse
@@ -39,39 +39,33 @@ _inline_body: Final = msgspec.json.Decoder(InlineBody)
 _EMPTY: Final = RunBody()
 
 
-async def run_function(request: web.Request) -> web.StreamResponse:
+async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run/{function}."""
-    app = request.app
     workspace, function = workspace_name(request), function_name(request)
-    with app[LIFECYCLE]:
-        body = await _json_body(request)
+    with skep.lifecycle:
+        body = await _json_body(skep, request)
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
         run_id = new_id()
-        completed = await app[SERVICES].run.function(
-            workspace, function, run_id=run_id, parameters_json=parameters_json
-        )
+        completed = await skep.run.function(workspace, function, run_id=run_id, parameters_json=parameters_json)
         return _respond(completed, run_id)
 
 
-async def run_inline(request: web.Request) -> web.StreamResponse:
+async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run."""
-    app = request.app
     workspace = workspace_name(request)
-    with app[LIFECYCLE]:
-        body = await _json_body(request)
+    with skep.lifecycle:
+        body = await _json_body(skep, request)
         inline = _decode(_inline_body, body)
         if inline.language != "python":
             raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
         run_id = new_id()
-        completed = await app[SERVICES].run.inline(
-            workspace, inline.code, run_id=run_id, parameters_json=_parameters(inline)
-        )
+        completed = await skep.run.inline(workspace, inline.code, run_id=run_id, parameters_json=_parameters(inline))
         return _respond(completed, run_id)
 
 
-async def _json_body(request: web.Request) -> bytes:
+async def _json_body(skep: Skep, request: web.Request) -> bytes:
     yaml = is_yaml(request)
-    body = await read_body(request, max_bytes=request.app[SETTINGS].request_max_bytes)
+    body = await read_body(request, max_bytes=skep.settings.request_max_bytes)
     return to_json(parse(body, yaml=True)) if yaml and body else body
 
 

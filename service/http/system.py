@@ -6,20 +6,20 @@ import orjson
 from aiohttp import web
 
 from sandbox.version import __version__
-from service.http.keys import LIFECYCLE
+from service.http.keys import Skep
 from service.http.problems import JSON
 
 JAIL_LEVEL: Final = "none"
 """Resource limits and no_new_privs only, so far: no namespaces, no Landlock, no seccomp."""
 
 
-async def healthcheck(_request: web.Request) -> web.Response:
+async def healthcheck(_skep: Skep, _request: web.Request) -> web.Response:
     """GET /sys/healthcheck: the process answers."""
     body = {"status": "ok", "version": __version__, "jail": JAIL_LEVEL}
     return web.Response(body=orjson.dumps(body), content_type=JSON)
 
 
-async def ready(request: web.Request) -> web.Response:
+async def ready(skep: Skep, _request: web.Request) -> web.Response:
     """GET /sys/ready: it takes runs. Raises: Draining."""
-    request.app[LIFECYCLE].check()
+    skep.lifecycle.check()
     return web.Response(body=orjson.dumps({"status": "ready"}), content_type=JSON)

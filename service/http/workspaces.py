@@ -13,7 +13,7 @@ from service.domain.workspace import Workspace
 from service.domain.yaml import dump_yaml
 from service.errors import FunctionNotFound, InvalidRequest, Problem, WorkspaceBroken, WorkspaceNotFound
 from service.http.bodies import YAML, read_value
-from service.http.keys import SERVICES, SETTINGS
+from service.http.keys import Skep
 from service.http.names import function_name, workspace_name
 from service.http.problems import JSON
 from service.storage.workspaces import Volume
@@ -22,62 +22,62 @@ LIST_LIMIT: Final = 50
 LIST_LIMIT_MAX: Final = 500
 
 
-async def replace(request: web.Request) -> web.Response:
+async def replace(skep: Skep, request: web.Request) -> web.Response:
     """POST and PUT /v2/functions/{workspace}: create or replace; answers the same body."""
     name = workspace_name(request)
-    document, body, yaml = await _value(request)
-    workspace = await request.app[SERVICES].deploy.replace(name, document, _conditions(request))
+    document, body, yaml = await _value(skep, request)
+    workspace = await skep.deploy.replace(name, document, _conditions(request))
     return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(workspace))
 
 
-async def patch(request: web.Request) -> web.Response:
+async def patch(skep: Skep, request: web.Request) -> web.Response:
     """PATCH /v2/functions/{workspace}: JSON merge patch; answers the whole definition."""
     name = workspace_name(request)
-    document, _body, yaml = await _value(request)
-    workspace = await request.app[SERVICES].deploy.patch(name, document, _conditions(request))
+    document, _body, yaml = await _value(skep, request)
+    workspace = await skep.deploy.patch(name, document, _conditions(request))
     return _represent(request, workspace.document, workspace, yaml=yaml)
 
 
-async def read(request: web.Request) -> web.Response:
+async def read(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions/{workspace}."""
-    workspace = await _stored(request)
+    workspace = await _stored(skep, request)
     return _unless_known(request, workspace) or _represent(request, workspace.document, workspace)
 
 
-async def delete(request: web.Request) -> web.Response:
+async def delete(skep: Skep, request: web.Request) -> web.Response:
     """DELETE /v2/functions/{workspace}."""
-    await request.app[SERVICES].deploy.delete(workspace_name(request), _conditions(request))
+    await skep.deploy.delete(workspace_name(request), _conditions(request))
     return web.Response(status=204)
 
 
-async def replace_function(request: web.Request) -> web.Response:
+async def replace_function(skep: Skep, request: web.Request) -> web.Response:
     """PUT /v2/functions/{workspace}/functions/{function}; answers the same body."""
     name, function = workspace_name(request), function_name(request)
-    document, body, yaml = await _value(request)
-    workspace = await request.app[SERVICES].deploy.put_function(name, function, document, _conditions(request))
+    document, body, yaml = await _value(skep, request)
+    workspace = await skep.deploy.put_function(name, function, document, _conditions(request))
     return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(workspace))
 
 
-async def read_function(request: web.Request) -> web.Response:
+async def read_function(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions/{workspace}/functions/{function}."""
     function = function_name(request)
-    workspace = await _stored(request)
+    workspace = await _stored(skep, request)
     found = workspace.document["functions"].get(function)
     if found is None:
         raise FunctionNotFound(workspace.name, function)
     return _unless_known(request, workspace) or _represent(request, found, workspace)
 
 
-async def delete_function(request: web.Request) -> web.Response:
+async def delete_function(skep: Skep, request: web.Request) -> web.Response:
     """DELETE /v2/functions/{workspace}/functions/{function}."""
     name, function = workspace_name(request), function_name(request)
-    workspace = await request.app[SERVICES].deploy.delete_function(name, function, _conditions(request))
+    workspace = await skep.deploy.delete_function(name, function, _conditions(request))
     return web.Response(status=204, headers=_etag(workspace))
 
 
-async def list_workspaces(request: web.Request) -> web.Response:
+async def list_workspaces(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions: by name, `limit` at a time; `cursor` of one page asks for the next."""
-    volume = request.app[SERVICES].volume
+    volume = skep.volume
     limit, after = _page(request)
     names, more = await volume.names(after=after, limit=limit)
     items = [await _item(volume, name) for name in names]
@@ -97,12 +97,12 @@ async def _item(volume: Volume, name: str) -> dict[str, Any] | None:
     return {"workspace": name, "functions": list(workspace.timeouts_ms), "revision": workspace.revision}
 
 
-async def _value(request: web.Request) -> tuple[object, bytes, bool]:
-    return await read_value(request, max_bytes=request.app[SETTINGS].request_max_bytes)
+async def _value(skep: Skep, request: web.Request) -> tuple[object, bytes, bool]:
+    return await read_value(request, max_bytes=skep.settings.request_max_bytes)
 
 
-async def _stored(request: web.Request) -> Workspace:
-    return (await request.app[SERVICES].volume.read(workspace_name(request))).workspace
+async def _stored(skep: Skep, request: web.Request) -> Workspace:
+    return (await skep.volume.read(workspace_name(request))).workspace
 
 
 def _etag(workspace: Workspace) -> dict[str, str]:

@@ -73,28 +73,33 @@ def read_signed(name: str, *, folder: int, max_bytes: int) -> tuple[bytes, Signa
     Waits until the last change is a tick ago: what is changed twice within a tick can have the same signature before
     and after, and the second change would never be seen.
     """
-    for _ in range(_READ_ATTEMPTS):
-        with _open_regular(name, folder=folder, max_bytes=max_bytes) as file:
+    with _open_regular(name, folder=folder, max_bytes=max_bytes) as file:
+        for _ in range(_READ_ATTEMPTS):
             before = os.fstat(file.fileno())
             age_ns = time.time_ns() - before.st_ctime_ns
+            file.seek(0)
             content = file.read(max_bytes)
             after = os.fstat(file.fileno())
-        is_settled = not 0 <= age_ns < _CLOCK_TICK_NS
-        if is_settled and Signature.of(before) == Signature.of(after) and len(content) == after.st_size:
-            return content, Signature.of(after)
-        time.sleep(_CLOCK_TICK_NS / 1e9)
+            is_settled = not 0 <= age_ns < _CLOCK_TICK_NS
+            if is_settled and Signature.of(before) == Signature.of(after) and len(content) == after.st_size:
+                return content, Signature.of(after)
+            time.sleep(_CLOCK_TICK_NS / 1e9)
     raise Unusable("it changes faster than it can be read")
 
 
 @contextmanager
 def _open_regular(name: str, *, folder: int, max_bytes: int) -> Iterator[BinaryIO]:
-    with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb") as file:
-        status = os.fstat(file.fileno())
+    descriptor = os.open(name, _READ, dir_fd=folder)
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Unusable("it is not a regular file")
         if status.st_size > max_bytes:
             raise Unusable(f"it has {status.st_size} bytes, where {max_bytes} is the most")
-        yield file
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def exists(name: str, *, folder: int) -> bool:

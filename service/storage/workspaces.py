@@ -67,6 +67,7 @@ class Volume:
         self._root = -1
         self._threads: ThreadPoolExecutor | None = None
         self._replacer = files.Replacer()
+        self._fresh: dict[str, Stored] = {}
         self._parsed: LRUCache[str, Stored] = LRUCache(PARSED_MAX_BYTES, getsizeof=lambda stored: stored.signature.size)
 
     async def open(self) -> None:
@@ -76,6 +77,7 @@ class Volume:
             self._root = await self._in_thread(_open_root, self._dirpath)
         except BaseException:
             self._threads.shutdown()
+            self._threads = None
             raise
 
     async def close(self) -> None:
@@ -102,6 +104,8 @@ class Volume:
 
         Raises: WorkspaceNotFound, WorkspaceBroken with what is wrong and where.
         """
+        if (fresh := self._fresh.get(name)) is not None:
+            return fresh
         signature = self.signature(name)
         if signature is None:
             raise WorkspaceNotFound(name)
@@ -109,6 +113,11 @@ class Volume:
         if stored is None or stored.signature != signature:
             stored = await self._in_thread(self._read, name)
             self._keep(stored)
+        else:
+            # Good until the loop turns: whoever asks before that was heard before this `stat`.
+            if not self._fresh:
+                asyncio.get_running_loop().call_soon(self._fresh.clear)
+            self._fresh[name] = stored
         return stored
 
     async def read_bundle(self, name: str) -> bytes:
@@ -124,6 +133,7 @@ class Volume:
         folder is in its place, OSError (disk full, read-only) with the old definition intact.
         """
         signature = await self._in_thread(self._write, workspace)
+        self._fresh.clear()
         self._keep(Stored(workspace, signature))
         return signature
 
@@ -136,8 +146,10 @@ class Volume:
 
         Files that are not ours stay, and their folder with them. Raises: WorkspaceBroken, OSError.
         """
+        deleted = await self._in_thread(self._delete, name)
         self._parsed.pop(name, None)
-        return await self._in_thread(self._delete, name)
+        self._fresh.clear()
+        return deleted
 
     async def names(self, *, after: str | None, limit: int) -> tuple[list[str], bool]:
         """At most `limit` names of workspaces, in order, that come after `after`; and whether more follow."""

@@ -47,6 +47,9 @@ class Run:
             raise FunctionNotFound(workspace, function) from None
         timeout_ms = self._timeout_max_ms if timeout_ms is None else min(timeout_ms, self._timeout_max_ms)
         call = Call(run_id, parameters_json, timeout_ms, function)
+        warm = self._pool.find(workspace, stored.signature)
+        if warm is not None and warm.responsive.is_set():
+            return Completed(await warm.run(call), 0.0, None)
 
         async def package() -> Package:
             return Package(stored.workspace.definition_json(), await self._volume.read_bundle(workspace))
@@ -90,5 +93,5 @@ class Run:
         except (InvalidRequest, WorkerDied) as error:
             raise WorkspaceBroken(workspace, str(error)) from error
         waited_ms = (loop.time() - started) * 1000
-        outcome = await self._pool.run(worker, call)
+        outcome = await worker.run(call)
         return Completed(outcome, 0.0 if cold else waited_ms, waited_ms if cold else None)

@@ -15,9 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from sandbox import protocol
-from service.domain.outcome import Outcome
 from service.errors import WorkersUnavailable
-from service.workers.flights import Call
 from service.workers.queue import NoPlace, Places
 from service.workers.worker import Worker
 from service.workers.zygote import Zygote
@@ -92,7 +90,7 @@ class Pool:
         """
         started = False
         while True:
-            worker = self._find(workspace, version)
+            worker = self.find(workspace, version)
             if worker is None:
                 started = True
                 worker = await self._open(workspace, version, package, keep)
@@ -103,10 +101,6 @@ class Pool:
                 continue
             # Code outside the interpreter holds it; in a moment it is back or replaced.
             await worker.responsive.wait()
-
-    async def run(self, worker: Worker, call: Call) -> Outcome:
-        """Run a call in a worker that was just acquired."""
-        return await worker.run(call)
 
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """Start a worker with the new definition and, once it has loaded and `commit` has made it last, let it take
@@ -143,7 +137,8 @@ class Pool:
         if live is not None:
             live.worker.retire()
 
-    def _find(self, workspace: str, version: Hashable) -> Worker | None:
+    def find(self, workspace: str, version: Hashable) -> Worker | None:
+        """The workspace's live worker, if it has loaded this version."""
         live = self._live.get(workspace)
         if live is None or live.version != version or live.worker.is_ending:
             return None
@@ -155,7 +150,7 @@ class Pool:
     ) -> Worker:  # fmt: skip
         async with self._lock(workspace):
             # Whoever waited for the lock mostly finds the work done.
-            live = self._find(workspace, version)
+            live = self.find(workspace, version)
             if live is not None:
                 return live
             worker, bundle = await self._start(workspace, await package())

@@ -77,6 +77,7 @@ class Worker(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
         self._flights: dict[int, Flight] = {}
+        self._unsent: list[bytes] = []
         self._number = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = _NEVER
@@ -305,8 +306,15 @@ class Worker(asyncio.Protocol):
         self._on_gone(self)
 
     def _write(self, message: protocol.Message) -> None:
-        assert self._transport is not None  # noqa: S101  # `connect` comes first
-        self._transport.write(protocol.encode_frame(message))
+        """Send with all else that is written in this turn of the loop: one system call, one wake of the worker."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(protocol.encode_frame(message))
+
+    def _flush(self) -> None:
+        frames, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(frames))
 
 
 def _describe_exit(status: int | None) -> str:

@@ -360,5 +360,5 @@ def test_no_function_takes_a_name_of_the_language(name: str) -> None:
         ("a\x85", False),
     ],
 )
-def test_what_a_parameter_may_be_called(name: str, is_name: bool) -> None:  # noqa: FBT001 (a column of the table)
+def test_what_a_parameter_may_be_called(name: str, is_name: bool) -> None:
     assert is_parameter_name(name) is is_name

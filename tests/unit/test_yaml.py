@@ -1,4 +1,4 @@
-"""YAML in and out: exact round trips, the core schema and no surprises, and no document that costs more than its size."""
+"""YAML in and out: exact round trips, the core schema, no surprises, and no document that costs more than its size."""
 
 import json
 import time
@@ -20,10 +20,11 @@ _syntax = st.text(
     alphabet=" \t\n\r\x00\x07\x1b\x7f\x85\xa0\u2028\u2029\ufeff\ufffe😀é\"'\\:#-?|>%@&*!{}[],~=<.01aenxo_", max_size=12
 )
 _traps = st.sampled_from([
-    "", "yes", "No", "on", "OFF", "y", "n", "null", "~", "True", "1", "-0", "+1", ".5", "1.", "1e3", "0x1f", "0o7", "017",
-    "1_000", "12:30", "2024-01-01", ".inf", ".nan", "<<", "=", "- a", "? b", "a: b", "a #b", "# c", "%TAG", "---", "...",
-    "---\na\n", "a\n...\nb", "a\n---\nb", " leading\nx\n", "\tleading\nx", "\nfirst", "a\n \n", "a\n\n", "a\n  ", "a \nb ",
-    "x" * 1500, "x" * 1500 + "\ny", "\n" * 3, "  \n  ", "\r\n", "a\r\nb", "\ufeffa\nb", "a\u2028b\nc", "a\x85b\nc",
+    "", "yes", "No", "on", "OFF", "y", "n", "null", "~", "True", "1", "-0", "+1", ".5", "1.", "1e3", "0x1f", "0o7",
+    "017", "1_000", "12:30", "2024-01-01", ".inf", ".nan", "<<", "=", "- a", "? b", "a: b", "a #b", "# c", "%TAG",
+    "---", "...", "---\na\n", "a\n...\nb", "a\n---\nb", " leading\nx\n", "\tleading\nx", "\nfirst", "a\n \n",
+    "a\n\n", "a\n  ", "a \nb ", "x" * 1500, "x" * 1500 + "\ny", "\n" * 3, "  \n  ", "\r\n", "a\r\nb",
+    "\ufeffa\nb", "a\u2028b\nc", "a\x85b\nc",
 ])  # fmt: skip
 _text = _syntax | _traps | st.text(max_size=20)
 _scalars = (
@@ -167,7 +168,7 @@ def test_the_core_schema_is_read(monkeypatch: pytest.MonkeyPatch, loader: type, 
         (b"{a: 1, a: 2}", "the key 'a' is there twice", 1, 8),
         (b"a:\n  1: x", "a key must be a string: put it in quotes", 2, 3),
         (b"true: x", "a key must be a string: put it in quotes", 1, 1),
-        (b": x", "a key must be a string: put it in quotes", 1, 1),
+        (b"? ~\n: x", "a key must be a string: put it in quotes", 1, 3),
         (b"? [a]\n: b", "a key must be a string", 1, 3),
         (b"a: &x [1]\n*x : 2", "a key must be a string", 2, 1),
         (b"a: !!python/object/apply:os.system [ls]", "the tag 'tag:yaml.org,2002:python/object/apply:os.s", 1, 4),
@@ -255,9 +256,9 @@ def test_depth_and_size_are_allowed_up_to_their_limits() -> None:
 
 
 _tokens = st.sampled_from([
-    "a", "b: ", "- ", "\n", "  ", "    ", "[", "]", "{", "}", ",", "&a ", "*a", "!!str ", "!x ", "! ", "|", "|2\n", ">\n", '"',
-    "'", "\\x41", "\\ud800", "? ", ": ", "---\n", "...\n", "%YAML 1.2\n", "%TAG ! x\n", "#c\n", "\t", "\r", "<<: ", "~", "1",
-    "0x1", "1.5", "é", "😀", "@", "`", "%",
+    "a", "b: ", "- ", "\n", "  ", "    ", "[", "]", "{", "}", ",", "&a ", "*a", "!!str ", "!x ", "! ", "|", "|2\n",
+    ">\n", '"', "'", "\\x41", "\\ud800", "? ", ": ", "---\n", "...\n", "%YAML 1.2\n", "%TAG ! x\n", "#c\n", "\t",
+    "\r", "<<: ", "~", "1", "0x1", "1.5", "é", "😀", "@", "`", "%",
 ])  # fmt: skip
 
 
