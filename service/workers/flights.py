@@ -1,10 +1,28 @@
-"""A run as the service sees it while a worker has it."""
+"""The runs of one worker, from the moment they are sent until nothing of them is left, and the deadlines they have.
+
+deadline                     the worker says `Expired`: the caller is answered, with all its logs
++ ANSWER_MARGIN_S            it said nothing: the caller is answered all the same; the worker counts as stuck
++ STUCK_GRACE_S              still nothing: code outside the interpreter holds it, and it is killed
+`Expired` + UNWIND_GRACE_S   it answered, but what was left of the run would not go: it is killed
+"""
 
 import asyncio
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
-from service.domain.outcome import Logs, Outcome
+from sandbox import protocol
+from service.domain.outcome import Logs, Outcome, TimedOut, WorkerLost
+
+ANSWER_MARGIN_S: Final = 0.06
+STUCK_GRACE_S: Final = 0.2
+UNWIND_GRACE_S: Final = 1.0
+LOG_SLACK_BYTES: Final = 4096
+"""A run's logs may pass their limit by the entry that says how many were dropped."""
+
+OVERDUE: Final = "another run of this workspace passed its deadline and could not be stopped without ending the worker"
+_NEVER: Final = float("inf")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -44,3 +62,106 @@ class Flight:
     def logs(self) -> Logs:
         """What the run has said so far."""
         return tuple(self.entries)
+
+
+class Flights:
+    """Every flight of one worker, by number. `kill` is called with the reason when one cannot be ended otherwise."""
+
+    def __init__(self, *, logs_max_bytes: int, kill: Callable[[str], None]) -> None:
+        self.responsive = asyncio.Event()
+        """Not set while the worker counts as stuck."""
+        self.responsive.set()
+        self._logs_max_bytes = logs_max_bytes
+        self._kill = kill
+        self._loop = asyncio.get_running_loop()
+        self._flights: dict[int, Flight] = {}
+        self._number = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = _NEVER
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._flights
+
+    def launch(self, call: Call) -> tuple[int, Flight]:
+        """A flight for a call that is about to be sent."""
+        self._number = number = self._number + 1
+        now = self._loop.time()
+        due = now + call.timeout_ms / 1000 + ANSWER_MARGIN_S
+        flight = Flight(self._loop.create_future(), timeout_ms=call.timeout_ms, started=now, due=due)
+        self._flights[number] = flight
+        if due < self._alarm_at:
+            self._set_alarm(due)
+        return number, flight
+
+    def land(self, number: int) -> Flight | None:
+        """Nothing is left of a run; None if that was known. Raises: ProtocolError for a run that never was."""
+        flight = self._flights.pop(number, None)
+        if flight is None:
+            if not 0 < number <= self._number:
+                raise protocol.ProtocolError("an answer for a run that does not exist")
+            return None
+        if not self.responsive.is_set():
+            self.responsive.set()
+        return flight
+
+    def keep_logs(self, number: int, entries: list[bytes]) -> None:
+        """Add to what a run has said. Raises: ProtocolError for what is no entry, or too much of it."""
+        flight = self._flights.get(number)
+        if flight is None:
+            return
+        for entry in entries:
+            protocol.check_log_entry(entry)
+            flight.entries_bytes += len(entry)
+        if flight.entries_bytes > self._logs_max_bytes + LOG_SLACK_BYTES:
+            raise protocol.ProtocolError("more log entries than a run may have")
+        flight.entries += entries
+
+    def expire(self, number: int, duration_us: int) -> None:
+        """The worker says that a run's deadline has passed and that it is unwinding it."""
+        flight = self._flights.get(number)
+        if flight is None:
+            return
+        flight.answer(TimedOut(flight.timeout_ms, flight.logs(), duration_us / 1000))
+        self.responsive.set()
+        self._allow(flight, UNWIND_GRACE_S)
+
+    def lose(self, reason: str) -> None:
+        """The worker is gone: tell whoever still waits."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for flight in self._flights.values():
+            flight.answer(WorkerLost(reason, flight.logs()))
+        self._flights.clear()
+        self.responsive.set()
+
+    def _allow(self, flight: Flight, grace_s: float) -> None:
+        flight.is_overdue = True
+        flight.due = self._loop.time() + grace_s
+        if flight.due < self._alarm_at:
+            self._set_alarm(flight.due)
+
+    def _set_alarm(self, at: float) -> None:
+        """One timer serves all flights and is only moved to an earlier time: a run that ends in time costs none."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, _NEVER
+        now = self._loop.time()
+        for flight in self._flights.values():
+            if flight.due > now:
+                continue
+            if flight.is_overdue:
+                self._kill(OVERDUE)
+                return
+            flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round((now - flight.started) * 1000, 3)))
+            self.responsive.clear()
+            self._allow(flight, STUCK_GRACE_S)
+        due = min((flight.due for flight in self._flights.values()), default=_NEVER)
+        if due < self._alarm_at:
+            self._set_alarm(due)

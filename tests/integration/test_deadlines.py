@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ TIMEOUT_MS = 400
 LATE_S = 0.25
 """How long after the deadline an answer may come."""
 
-SIDE_FUNCTIONS = {
+SIDE_FUNCTIONS: dict[str, str | Mapping[str, Any]] = {
     "remember": "cache['kept'] = 1",
     "recall": "return cache.get('kept')",
     "slow": {"code": "import asyncio\nawait asyncio.sleep(1.2)\nreturn 'slow'", "timeout": 5000},

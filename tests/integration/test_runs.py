@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ async def test_parameters_that_do_not_fit_are_all_named(
 
 
 async def test_a_default_belongs_to_one_run(client: Client, workspace: str) -> None:
-    parameters = {"items": {"default": []}}
+    parameters: dict[str, Any] = {"items": {"default": []}}
     await client.deploy(workspace, {"f": {"code": "items.append(1)\nreturn items", "parameters": parameters}})
     assert [(await client.run(workspace, "f")).result for _ in range(3)] == [[1], [1], [1]]
 

@@ -79,12 +79,13 @@ async def test_null_in_a_patch_removes(client: Client, workspace: str) -> None:
 async def test_a_patch_that_breaks_the_definition_changes_nothing(client: Client, workspace: str) -> None:
     path = f"/v2/functions/{workspace}"
     await client.call("POST", path, json=TWO)
-    for patch in (
+    patches: list[Any] = [
         {"functions": None},
         {"functions": {"a": {"code": None}}},
         {"functions": {"a": {"timeout": "1"}}},
         [],
-    ):
+    ]
+    for patch in patches:
         assert (await client.call("PATCH", path, json=patch)).status == 400
     assert (await client.call("GET", path)).body == TWO
 

@@ -1,0 +1,197 @@
+"""What the service, the zygote and the workers say to each other, one class a message."""
+
+from typing import Literal
+
+import msgspec
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Base of every message: an array on the wire, its kind first."""
+
+
+class Problem(Message, frozen=True):
+    """One thing wrong with a value somebody sent; `path` is dotted, as in `parameters.name`."""
+
+    path: str
+    message: str
+
+
+class CodeError(Message, frozen=True):
+    """One thing wrong with a function's code; line and column are 1-based, as its author wrote them."""
+
+    function: str
+    line: int
+    column: int
+    message: str
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """What every log entry has; a JSON object on the wire. Extra fields are checked as JSON and passed on unread."""
+
+    time: str
+    level: Level
+    message: str
+
+
+class Load(Message, frozen=True, tag="load"):
+    """The first message a worker gets: the workspace it belongs to until it dies."""
+
+    workspace: str
+    definition: bytes
+    """JSON of the workspace object, as stored."""
+    bundle: bytes
+    """What an earlier worker compiled from the same definition, or nothing. Ignored if it does not fit exactly."""
+    modules: list[str]
+    result_max_bytes: int
+    logs_max_bytes: int
+
+
+class Run(Message, frozen=True, tag="run"):
+    """Run one stored function."""
+
+    run: int
+    """Number of the run on this connection; every answer carries it."""
+    run_id: str
+    function: str
+    parameters: bytes
+    """JSON object."""
+    timeout_ms: int
+
+
+class RunInline(Message, frozen=True, tag="inline"):
+    """Run a body once, in the workspace's namespace, without keeping it."""
+
+    run: int
+    run_id: str
+    code: str
+    parameters: bytes
+    """JSON object; each value becomes a name in the body's scope."""
+    timeout_ms: int
+
+
+class Cancel(Message, frozen=True, tag="cancel"):
+    """Nobody waits for this run any more."""
+
+    run: int
+
+
+Downward = Load | Run | RunInline | Cancel
+
+
+class Loaded(Message, frozen=True, tag="loaded"):
+    """The workspace is ready. `bundle` is what was compiled, or nothing if the one that was sent could be used."""
+
+    bundle: bytes
+
+
+class NotLoaded(Message, frozen=True, tag="not-loaded"):
+    """The definition was refused, with everything that is wrong with it; the worker ends."""
+
+    errors: list[CodeError]
+    problems: list[Problem]
+
+
+class Log(Message, frozen=True, tag="log"):
+    """Log entries of one run, in order, each a JSON object with the fields of `LogEntry`."""
+
+    run: int
+    entries: list[bytes]
+
+
+class Returned(Message, frozen=True, tag="returned"):
+    """The run is over and this is its result."""
+
+    run: int
+    result: bytes
+    """JSON."""
+    duration_us: int
+
+
+class Raised(Message, frozen=True, tag="raised"):
+    """The run is over: its code raised."""
+
+    run: int
+    type: str
+    message: str
+    function: str
+    line: int
+    traceback: str
+    duration_us: int
+
+
+class OutOfMemory(Message, frozen=True, tag="out-of-memory"):
+    """The run is over: it needed more memory than the worker may have. The worker lives on."""
+
+    run: int
+    duration_us: int
+
+
+class Expired(Message, frozen=True, tag="expired"):
+    """The run's deadline has passed and it is being unwound; `Ended` follows when nothing of it is left."""
+
+    run: int
+    duration_us: int
+
+
+class Ended(Message, frozen=True, tag="ended"):
+    """Nothing of an expired or cancelled run is left in the worker."""
+
+    run: int
+
+
+class BadParameters(Message, frozen=True, tag="bad-parameters"):
+    """The run never began: its parameters do not fit the function's schema."""
+
+    run: int
+    problems: list[Problem]
+
+
+class NotCompiled(Message, frozen=True, tag="not-compiled"):
+    """The inline run never began: its code was refused."""
+
+    run: int
+    errors: list[CodeError]
+
+
+Upward = (
+    Loaded | NotLoaded | Log | Returned | Raised | OutOfMemory | Expired | Ended | BadParameters | NotCompiled
+)  # fmt: skip
+
+
+class Fork(Message, frozen=True, tag="fork"):
+    """Start a worker; its end of the socket pair comes with this packet as a descriptor."""
+
+    worker: int
+    memory_max_bytes: int
+
+
+class Forked(Message, frozen=True, tag="forked"):
+    """The worker runs; a pidfd of it comes with this packet as a descriptor."""
+
+    worker: int
+    pid: int
+
+
+class NotForked(Message, frozen=True, tag="not-forked"):
+    """The system refused to fork."""
+
+    worker: int
+    reason: str
+
+
+class Exited(Message, frozen=True, tag="exited"):
+    """The worker is gone and reaped; `status` is as `os.waitstatus_to_exitcode` gives it."""
+
+    worker: int
+    status: int
+
+
+class ZygoteReady(Message, frozen=True, tag="ready"):
+    """Everything is imported; forks are fast from now on."""
+
+    pid: int
+
+
+FromZygote = Forked | NotForked | Exited | ZygoteReady
