@@ -61,7 +61,7 @@ def test_only_the_settings_read_the_environment() -> None:
         if path.name not in {"settings.py", "cli.py"}:
             assert not re.search(r"\benviron\b|\bgetenv\b", path.read_text()), path
     # The command line hands the environment over, once.
-    assert (ROOT / "service" / "cli.py").read_text().count("environ") == 1
+    assert (ROOT / "service" / "cli.py").read_text().count("os.environ") == 1
 
 
 def test_importing_the_service_starts_and_reads_nothing() -> None:

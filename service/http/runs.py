@@ -9,7 +9,7 @@ from aiohttp import web
 from service.domain.outcome import Returned
 from service.domain.values import must_be, shown
 from service.errors import InvalidRequest, Problem
-from service.http.bodies import is_yaml, parse, read_body, to_json
+from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
 from service.http.keys import Skep
 from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
@@ -66,7 +66,7 @@ async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
 async def _json_body(skep: Skep, request: web.Request) -> bytes:
     yaml = is_yaml(request)
     body = await read_body(request, max_bytes=skep.settings.request_max_bytes)
-    return to_json(parse(body, yaml=True)) if yaml and body else body
+    return to_json(await parse_aside(body, yaml=True)) if yaml and body else body
 
 
 def _parameters(body: RunBody | InlineBody) -> bytes:

@@ -117,8 +117,10 @@ class Worker(asyncio.Protocol):
         if self._end_reason is None:
             self._end_reason = reason
             self._child.kill()
-            if self._transport is None:
-                # Nobody will tell of the end of a connection that was never taken over.
+            if self._transport is not None:
+                # Not left to the end of the process: hostile code may have given its end of the connection away.
+                self._transport.abort()
+            else:
                 self._child.connection.close()
                 self._farewell = self._loop.create_task(self._bury())
 

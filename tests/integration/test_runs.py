@@ -237,7 +237,9 @@ async def test_a_result_beyond_its_limit_is_an_error(client: Client, workspace: 
 
 
 async def test_a_run_that_needs_too_much_memory_fails_alone(client: Client, workspace: str) -> None:
-    await client.deploy(workspace, {"big": "return [0] * 10**10", "keep": "cache['k'] = 1", "kept": "return cache['k']"})
+    await client.deploy(
+        workspace, {"big": "return [0] * 10**10", "keep": "cache['k'] = 1", "kept": "return cache['k']"}
+    )
     await client.run(workspace, "keep")
     answer = await client.run(workspace, "big")
     assert (answer.status, answer.body["error"]) == (500, "MemoryExceeded")

@@ -1,0 +1,163 @@
+"""What a worker may say. The test holds the other end of a real connection and says what hostile code could."""
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from sandbox import protocol
+from service.domain.outcome import Outcome, Returned, WorkerLost
+from service.workers.flights import Call
+from service.workers.worker import MALFORMED, Worker
+from service.workers.zygote import Child
+
+LOGS_MAX_BYTES = 1000
+FRAME_MAX_BYTES = 10_000
+
+
+@dataclass
+class Rig:
+    """A worker as the service holds it, and the end of its connection that hostile code would hold."""
+
+    worker: Worker
+    theirs: socket.socket
+    process: subprocess.Popen[bytes]
+
+    def send(self, data: bytes) -> None:
+        self.theirs.sendall(data)
+
+    async def run(self) -> "asyncio.Task[Outcome]":
+        """Send a run and wait until it has arrived."""
+        task = asyncio.create_task(self.worker.run(Call("id", b"{}", 5000, "f")))
+        await asyncio.get_running_loop().sock_recv(self.theirs, 65536)
+        return task
+
+
+@asynccontextmanager
+async def _rig() -> AsyncIterator[Rig]:
+    # The process is only there to be killed.
+    process = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220  # started in a moment, and waited for in a thread
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    loop = asyncio.get_running_loop()
+    child = Child(process.pid, os.pidfd_open(process.pid), ours, loop.create_future())
+    child.exit_status.set_result(-signal.SIGKILL)
+    worker = Worker(
+        "w",
+        child,
+        logs_max_bytes=LOGS_MAX_BYTES,
+        frame_max_bytes=FRAME_MAX_BYTES,
+        on_idle=lambda _worker: None,
+        on_gone=lambda _worker: None,
+    )
+    await worker.connect()
+    try:
+        yield Rig(worker, theirs, process)
+    finally:
+        worker.kill("the test is over")
+        theirs.close()
+        await worker.gone.wait()
+        await asyncio.to_thread(process.wait)
+
+
+def _entry(message: str) -> bytes:
+    return msgspec.json.encode({"time": "2025-01-01T00:00:00Z", "level": "info", "message": message})
+
+
+def _frame(value: object) -> bytes:
+    body = msgspec.msgpack.encode(value)
+    return struct.pack("!I", len(body)) + body
+
+
+MALFORMED_FRAMES = {
+    "a length beyond the limit": struct.pack("!I", FRAME_MAX_BYTES + 1),
+    "a length of 4 GiB": b"\xff\xff\xff\xff",
+    "nothing in it": struct.pack("!I", 0),
+    "no message": struct.pack("!I", 3) + b"abc",
+    "an unknown kind": _frame(["surprise", 1]),
+    "a message of the other direction": protocol.encode_frame(protocol.Cancel(run=1)),
+    "a message of the zygote": protocol.encode_frame(protocol.ZygoteReady(pid=1)),
+    "a wrong type": _frame(["returned", "1", b"1", 1]),
+    "a field too few": _frame(["returned", 1, b"1"]),
+    "a field too many": _frame(["returned", 1, b"1", 1, 1]),
+    "an object for an array": _frame({"kind": "returned", "run": 1, "result": b"1", "duration_us": 1}),
+    "a run that never was": protocol.encode_frame(protocol.Returned(run=2, result=b"1", duration_us=1)),
+    "run 0": protocol.encode_frame(protocol.Ended(run=0)),
+    "a negative run": protocol.encode_frame(protocol.Ended(run=-1)),
+    "a result that is no JSON": protocol.encode_frame(protocol.Returned(run=1, result=b"{", duration_us=1)),
+    "a result that closes our JSON": protocol.encode_frame(
+        protocol.Returned(run=1, result=b'1,"logs":[]}', duration_us=1)
+    ),
+    "a result that is no UTF-8": protocol.encode_frame(protocol.Returned(run=1, result=b'"\xff"', duration_us=1)),
+    "an empty result": protocol.encode_frame(protocol.Returned(run=1, result=b"", duration_us=1)),
+    "a result nested without end": protocol.encode_frame(
+        protocol.Returned(run=1, result=b"[" * 4000 + b"]" * 4000, duration_us=1)
+    ),
+    "an entry that is no JSON": protocol.encode_frame(protocol.Log(run=1, entries=[b"x"])),
+    "an entry without a message": protocol.encode_frame(protocol.Log(run=1, entries=[b'{"time":"","level":"info"}'])),
+    "an entry of no level": protocol.encode_frame(
+        protocol.Log(run=1, entries=[b'{"time":"","level":"shout","message":""}'])
+    ),
+    "more logs than allowed": protocol.encode_frame(protocol.Log(run=1, entries=[_entry("x" * 800)] * 8)),
+    "an answer to no load": protocol.encode_frame(protocol.Loaded(bundle=b"")),
+    "a refusal of no load": protocol.encode_frame(protocol.NotLoaded(errors=[], problems=[])),
+}
+
+
+@pytest.mark.parametrize("data", MALFORMED_FRAMES.values(), ids=MALFORMED_FRAMES)
+async def test_a_malformed_frame_ends_the_worker_and_its_runs_are_told(data: bytes) -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        rig.send(data)
+        assert await running == WorkerLost(MALFORMED, ())
+        await asyncio.to_thread(rig.process.wait, 5)
+        assert rig.worker.is_ending
+
+
+async def test_a_frame_may_come_a_byte_at_a_time() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        entry = _entry("hi")
+        for byte in protocol.encode_frame(protocol.Log(run=1, entries=[entry])):
+            rig.send(bytes([byte]))
+            await asyncio.sleep(0)
+        answer = protocol.encode_frame(protocol.Returned(run=1, result=b"[1]", duration_us=1500))
+        rig.send(answer[:5])
+        await asyncio.sleep(0)
+        rig.send(answer[5:])
+        assert await running == Returned(b"[1]", (entry,), 1.5)
+
+
+async def test_a_second_answer_to_a_run_is_ignored() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
+        rig.send(answer + answer.replace(b"\xc4\x011", b"\xc4\x012"))
+        assert await running == Returned(b"1", (), 0.001)
+        again = await rig.run()
+        rig.send(protocol.encode_frame(protocol.Returned(run=2, result=b"2", duration_us=1)))
+        assert await again == Returned(b"2", (), 0.001)
+
+
+async def test_a_worker_that_closes_its_connection_is_killed() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        rig.theirs.shutdown(socket.SHUT_RDWR)
+        assert await running == WorkerLost("the worker was ended by signal 9", ())
+        await asyncio.to_thread(rig.process.wait, 5)
+
+
+async def test_a_worker_that_says_nothing_is_killed_after_the_deadline() -> None:
+    async with _rig() as rig:
+        outcome = await rig.worker.run(Call("id", b"{}", 50, "f"))
+        assert outcome.__class__.__name__ == "TimedOut"
+        assert not rig.worker.responsive.is_set()
+        await asyncio.to_thread(rig.process.wait, 5)

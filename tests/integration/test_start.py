@@ -1,0 +1,116 @@
+"""Starting: bad settings, bundles that are used, ignored and rebuilt, a start that cannot be."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.skep import Skep, client_of, running_skep
+
+
+def _start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service"],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_all_bad_settings_are_reported_at_once() -> None:
+    bad = {"PORT": "x", "FUNCTIONS_RUN_TIMEOUT": "-1", "REQUEST_MAX_SIZE": "1 furlong", "LOG_LEVEL": "loud"}
+    ended = _start(bad)
+    assert ended.returncode == 2
+    for name in bad:
+        assert name in ended.stderr
+
+
+def test_a_port_in_use_is_a_clear_failure(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = _start({"PORT": port, "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(tmp_path), "LOG_FORMAT": "json"})
+    assert ended.returncode == 1
+    last = json.loads(ended.stdout.splitlines()[-1])
+    assert (last["level"], last["event"]) == ("error", "cannot start")
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_volume_that_cannot_be_is_a_clear_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = _start({"PORT": "0", "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(tmp_path / "file"), "LOG_FORMAT": "json"})
+    assert ended.returncode == 1
+    assert "cannot start" in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def _starts(skep: Skep) -> list[bool]:
+    """For each worker that was started for a run or a deploy, whether it had to compile."""
+    return [line["compiled"] for line in skep.log_lines() if line["event"] == "worker started"]
+
+
+SETTINGS = {"LOG_LEVEL": "debug", "FUNCTIONS_WORKERS_MAX_LRU": 2}
+
+
+async def test_a_cold_start_loads_what_was_compiled(tmp_path: Path) -> None:
+    with running_skep(tmp_path, SETTINGS) as skep:
+        async with client_of(skep) as client:
+            await client.deploy("w", {"one": "return 1"})
+    assert (tmp_path / "functions" / "w" / "module.bundle").stat().st_size > 0
+    with running_skep(tmp_path, SETTINGS) as skep:
+        async with client_of(skep) as client:
+            assert (await client.run("w", "one")).result == 1
+        assert _starts(skep) == [False]
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+async def test_a_bundle_that_does_not_fit_is_made_anew(tmp_path: Path, damage: bytes | None) -> None:
+    bundle = tmp_path / "functions" / "w" / "module.bundle"
+    with running_skep(tmp_path, SETTINGS) as skep:
+        async with client_of(skep) as client:
+            await client.deploy("w", {"one": "return 1"})
+    # As another version of the compiler would have made it: every byte of the digest counts.
+    whole = bundle.read_bytes()
+    bundle.write_bytes(bytes([whole[0] ^ 1]) + whole[1:] if damage is None else damage)
+    with running_skep(tmp_path, SETTINGS) as skep:
+        async with client_of(skep) as client:
+            assert (await client.run("w", "one")).result == 1
+            assert _starts(skep) == [True]
+    with running_skep(tmp_path, SETTINGS) as skep:
+        async with client_of(skep) as client:
+            assert (await client.run("w", "one")).result == 1
+        assert _starts(skep) == [False]
+
+
+async def test_every_bundle_can_be_rebuilt_at_start(tmp_path: Path) -> None:
+    functions = tmp_path / "functions"
+    for name in ("a", "b", "broken"):
+        (functions / name).mkdir(parents=True)
+        code = "return (" if name == "broken" else f"return '{name}'"
+        (functions / name / "workspace.yaml").write_text(f'functions: {{me: {{code: "{code}"}}}}\n')
+        (functions / name / "module.bundle").write_bytes(b"old")
+    with running_skep(tmp_path, {**SETTINGS, "UPDATE_SCRIPTS_ON_STARTUP": "yes"}) as skep:
+        assert all((functions / name / "module.bundle").stat().st_size > 100 for name in ("a", "b"))
+        refused = [line for line in skep.log_lines() if line["event"] == "not rebuilt"]
+        assert [line["workspace"] for line in refused] == ["broken"]
+        async with client_of(skep) as client:
+            assert (await client.run("a", "me")).result == "a"
+            assert (await client.run("broken", "me")).status == 503
+
+
+async def test_one_worker_is_started_for_many_first_runs(tmp_path: Path) -> None:
+    with running_skep(tmp_path, {"LOG_LEVEL": "debug"}) as skep:
+        (skep.functions / "w").mkdir()
+        (skep.functions / "w" / "workspace.yaml").write_text("functions: {me: {code: return 1}}\n")
+        async with client_of(skep) as client:
+            answers = await asyncio.gather(*(client.run("w", "me") for _ in range(50)))
+            assert {answer.status for answer in answers} == {200}
+        assert _starts(skep) == [True]
