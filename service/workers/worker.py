@@ -12,7 +12,7 @@ import structlog
 from sandbox import protocol
 from service.domain.outcome import Outcome
 from service.errors import SkepError
-from service.workers.answers import describe_exit, outcome_of, refusal_of
+from service.workers.answers import Ending, describe_exit, outcome_of, refusal_of
 from service.workers.flights import Call, Flights
 from service.workers.zygote import Child
 
@@ -147,6 +147,9 @@ class Worker(asyncio.Protocol):
 
     def _take(self, message: protocol.Upward) -> None:
         match message:
+            case protocol.Returned(run=number, result=result):  # first, because nearly every message is one
+                protocol.check_json(result)
+                self._end_run(number, message)
             case protocol.Log(run=number, entries=entries):
                 self._flights.keep_logs(number, entries)
             case protocol.Expired(run=number, duration_us=duration_us):
@@ -159,12 +162,13 @@ class Worker(asyncio.Protocol):
             case protocol.NotLoaded():
                 self._has_loaded(refusal_of(message))
             case _:
-                if isinstance(message, protocol.Returned):
-                    protocol.check_json(message.result)
-                flight = self._flights.land(message.run)
-                if flight is not None:
-                    flight.answer(outcome_of(message, flight))
-                    self._landed()
+                self._end_run(message.run, message)
+
+    def _end_run(self, number: int, message: Ending) -> None:
+        flight = self._flights.land(number)
+        if flight is not None:
+            flight.answer(outcome_of(message, flight))
+            self._landed()
 
     def _has_loaded(self, result: bytes | SkepError) -> None:
         if self._loaded is None or self._loaded.done():
