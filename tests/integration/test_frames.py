@@ -98,9 +98,6 @@ MALFORMED_FRAMES = {
     ),
     "a result that is no UTF-8": protocol.encode_frame(protocol.Returned(run=1, result=b'"\xff"', duration_us=1)),
     "an empty result": protocol.encode_frame(protocol.Returned(run=1, result=b"", duration_us=1)),
-    "a result nested without end": protocol.encode_frame(
-        protocol.Returned(run=1, result=b"[" * 4000 + b"]" * 4000, duration_us=1)
-    ),
     "an entry that is no JSON": protocol.encode_frame(protocol.Log(run=1, entries=[b"x"])),
     "an entry without a message": protocol.encode_frame(protocol.Log(run=1, entries=[b'{"time":"","level":"info"}'])),
     "an entry of no level": protocol.encode_frame(
