@@ -21,7 +21,8 @@ from sandbox.python.compiler import FILENAME_PREFIX
 from sandbox.runs import RUNNING, RunExpired, RunState
 
 TICK_S: Final = 0.01
-_OUR_FILES: Final = __file__.rpartition("/")[0]
+_OUR_FILES: Final = __file__.rpartition("/")[0] + "/"
+_HELPERS: Final = _OUR_FILES + "python/"
 _NEVER: Final = float("inf")
 
 
@@ -50,13 +51,15 @@ class Deadlines:
 
     def expire_now(self, run: RunState) -> None:
         """Unwind a run before its deadline: its caller has gone, or it has answered and left something behind."""
-        run.expired = True
+        run.expire()
+        self._watched.add(run)
         self._set_alarm(time.monotonic() + TICK_S)
         self._unwind(run)
 
     def _set_alarm(self, at: float) -> None:
         self._alarm_at = at
-        signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 1e-6))
+        # It goes on ringing, since one ring may fail: at the recursion limit not even the handler can be called.
+        signal.setitimer(signal.ITIMER_REAL, max(at - time.monotonic(), 1e-6), TICK_S)
 
     def _ring(self, _signal: int, frame: FrameType | None) -> None:
         """Runs between two instructions of whatever holds the interpreter; the last thing it does is raise."""
@@ -68,14 +71,16 @@ class Deadlines:
             self._set_alarm(next_alarm)
         else:
             self._alarm_at = _NEVER
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for run in due:
             self._expire(run)
         current = RUNNING.run
-        if current is not None and current.expired and _in_tenant_code(frame):
+        if _may_interrupt(frame, helpers=current is not None) and (current is None or current.expired):
+            # Where no run is, there is no tenant code that anybody waits for.
             raise RunExpired
 
     def _expire(self, run: RunState) -> None:
-        run.expired = True
+        run.expire()
         if not run.answered and not self._outbox.busy:
             run.answered = True
             run.console.close()
@@ -84,16 +89,17 @@ class Deadlines:
         self._unwind(run)
 
 
-def _in_tenant_code(frame: FrameType | None) -> bool:
+def _may_interrupt(frame: FrameType | None, *, helpers: bool) -> bool:
     """Whether the interrupted code is a tenant's, or a library's that a tenant's called.
 
-    Our own functions that tenants call (`print`, imports) are let finish: half a frame must not go to the service.
+    Our own functions that tenants call (`print`, `log`) are let finish: half a frame must not go to the service. The
+    helpers of the language have no such state; they count as the tenant's while a run is executing.
     """
     while frame is not None:
         filename = frame.f_code.co_filename
         if filename.startswith(FILENAME_PREFIX):
             return True
         if filename.startswith(_OUR_FILES):
-            return False
+            return helpers and filename.startswith(_HELPERS)
         frame = frame.f_back
     return False

@@ -6,12 +6,17 @@ that one attribution, which no tenant object can change.
 """
 
 import asyncio
+import inspect
 import time
+import types
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, Final
 
 from sandbox.console import Console
+
+CLEAN_UP_S: Final = 0.5
+"""So long what waits may clean up after its run has expired, a step at a time; then it is left where it is."""
 
 
 class RunExpired(BaseException):
@@ -24,19 +29,24 @@ class RunState:
     """One run from its first instruction until nothing of it is left."""
 
     __slots__ = (
-        "__weakref__", "answered", "console", "deadline", "expired", "function", "generators", "main", "number",
-        "run_id", "started", "tasks",
+        "__weakref__", "abandoned", "answered", "console", "deadline", "expired", "expired_at", "function",
+        "generators", "inline_source", "main", "number", "run_id", "started", "tasks",
     )  # fmt: skip
 
     def __init__(self, *, number: int, run_id: str, function: str, timeout_ms: int, console: Console) -> None:
         self.number = number
         self.run_id = run_id
         self.function = function
+        self.inline_source: str | None = None
+        """The body of an inline run; nobody else's traceback may show its lines."""
         self.started = time.perf_counter()
         self.deadline = time.monotonic() + timeout_ms / 1000
         self.console = console
         self.expired = False
         """Once true, an exception raises in this run at every chance until it is gone."""
+        self.expired_at = 0.0
+        self.abandoned = False
+        """Once true, what still waits is not given another step, not even to clean up."""
         self.answered = False
         self.main: asyncio.Task[Any] | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -46,8 +56,17 @@ class RunState:
         """Time since the run's first instruction."""
         return int((time.perf_counter() - self.started) * 1_000_000)
 
+    def expire(self) -> None:
+        """From now on the run is unwound."""
+        if not self.expired:
+            self.expired = True
+            self.expired_at = time.monotonic()
+
     def cancel_tasks(self) -> None:
         """Throw into everything of this run that waits; `Attributed` turns that into `RunExpired`."""
+        if time.monotonic() - self.expired_at > CLEAN_UP_S:
+            self.abandoned = True
+            self.generators.clear()
         for task in tuple(self.tasks):
             task.cancel()
         if not self.tasks:
@@ -73,66 +92,98 @@ RUNNING: Final = Running()
 
 
 class Attributed(Coroutine[Any, Any, Any]):
-    """A coroutine that announces its run before each step, and that a deadline stops for good."""
+    """A coroutine that announces its run before each step, and that a deadline stops for good.
+
+    What ends a run stays within it: `RunExpired` leaves as a cancellation, since another run may be waiting for this
+    task, and an exit as an error, since asyncio would end the loop for it.
+    """
 
     __slots__ = ("__name__", "__qualname__", "_coroutine", "_run")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], run: RunState) -> None:
         self._coroutine = coroutine
         self._run = run
-        self.__name__ = self.__qualname__ = getattr(coroutine, "__name__", "task")
+        self.__name__ = self.__qualname__ = "task"
 
     def send(self, value: Any) -> Any:
         """One step on behalf of the run."""
-        outer, RUNNING.run = RUNNING.run, self._run
-        try:
-            return self._coroutine.send(value)
-        except (SystemExit, KeyboardInterrupt) as error:
-            # asyncio would end the loop for these, and with it every other run.
-            raise RuntimeError(f"{type(error).__name__} in a task") from error
-        finally:
-            RUNNING.run = outer
+        return self._step(self._coroutine.send, value)
 
     def throw(self, *error: Any) -> Any:
         """Throw on behalf of the run; a cancellation of an expired run arrives as what cannot be caught."""
-        outer, RUNNING.run = RUNNING.run, self._run
-        try:
-            if self._run.expired:
-                return self._coroutine.throw(RunExpired())
-            return self._coroutine.throw(*error)
-        finally:
-            RUNNING.run = outer
+        if self._run.expired:
+            error = (RunExpired(),)
+        return self._step(self._coroutine.throw, *error)
 
     def close(self) -> None:
         """Close on behalf of the run."""
-        outer, RUNNING.run = RUNNING.run, self._run
-        try:
-            self._coroutine.close()
-        finally:
-            RUNNING.run = outer
+        self._step(self._coroutine.close)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._coroutine.__await__()
 
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        if self._run.abandoned:
+            _graveyard.append(self._coroutine)
+            raise asyncio.CancelledError
+        outer, RUNNING.run = RUNNING.run, self._run
+        try:
+            return step(*args)
+        except RunExpired:
+            raise asyncio.CancelledError from None
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"{type(error).__name__} in a task") from error
+        finally:
+            RUNNING.run = outer
+
+
+_graveyard: Final[list[Coroutine[Any, Any, Any]]] = []
+"""Coroutines that had their chance. Kept, because collecting one would run its clean-up after all."""
+
 
 def task_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
-    """Every task that tenant code starts belongs to the run that started it."""
+    """Every task that tenant code starts belongs to the run that started it.
+
+    Raises: RunExpired in a run that is being unwound, RuntimeError where no run is, TypeError for what only looks like
+    a coroutine: its `throw` could do as it likes.
+    """
     run = RUNNING.run
-    if run is None:
-        return asyncio.Task(coroutine, loop=loop, **options)
+    if not _is_coroutine(coroutine):
+        raise TypeError(f"a coroutine is needed, not {type(coroutine).__name__}")
+    if run is None or run.expired:
+        coroutine.close()
+        if run is None:
+            raise RuntimeError("there is no run that this task could belong to")
+        raise RunExpired
+    return _start_task(loop, coroutine, run, **options)
+
+
+def spawn(coroutine: Coroutine[Any, Any, Any], run: RunState) -> "asyncio.Task[Any]":
+    """Start a task of a run from the worker's own code, also one that unwinds it."""
+    return _start_task(asyncio.get_running_loop(), coroutine, run)
+
+
+def _start_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], run: RunState, **options: Any
+) -> "asyncio.Task[Any]":
     task = asyncio.Task(Attributed(coroutine, run), loop=loop, **options)
     run.tasks.add(task)
     task.add_done_callback(run.tasks.discard)
     return task
 
 
-def spawn(coroutine: Coroutine[Any, Any, Any], run: RunState) -> "asyncio.Task[Any]":
-    """Start a task of a run from the worker's own code."""
-    outer, RUNNING.run = RUNNING.run, run
-    try:
-        return asyncio.get_running_loop().create_task(coroutine)
-    finally:
-        RUNNING.run = outer
+def _is_coroutine(value: object) -> bool:
+    if type(value) is types.CoroutineType or type(value) is _AcloseType:
+        return True
+    # asyncio wraps other awaitables in generators that are marked as coroutines.
+    return isinstance(value, types.GeneratorType) and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+
+
+async def _no_generator() -> AsyncGenerator[None, None]:
+    yield
+
+
+_AcloseType: Final = type(_no_generator().aclose())
 
 
 def adopt_generator(generator: AsyncGenerator[Any, Any]) -> None:
@@ -143,5 +194,6 @@ def adopt_generator(generator: AsyncGenerator[Any, Any]) -> None:
 
 def abandon_generator(generator: AsyncGenerator[Any, Any]) -> None:
     """The collector found an unfinished async generator; close it on behalf of whoever is running."""
-    if RUNNING.run is not None:
-        spawn(generator.aclose(), RUNNING.run)
+    run = RUNNING.run
+    if run is not None and not run.expired:
+        spawn(generator.aclose(), run)

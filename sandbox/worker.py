@@ -5,6 +5,8 @@ is read; answers of one batch leave in one write. A body that cannot wait runs t
 """
 
 import asyncio
+import contextlib
+import contextvars
 import os
 import socket
 from collections.abc import Coroutine
@@ -13,14 +15,13 @@ from typing import Any, Final, assert_never
 from sandbox import protocol
 from sandbox.console import Console
 from sandbox.deadlines import Deadlines
+from sandbox.endings import Ending, ending_of_error, ending_of_result
 from sandbox.outbox import Outbox
 from sandbox.parameters import ParametersRefused
 from sandbox.python.compiler import INLINE, CodeRefused
-from sandbox.python.tracebacks import describe
-from sandbox.python.values import ResultRefused, encode_result
+from sandbox.python.values import encode_result
 from sandbox.runs import (
     RUNNING,
-    RunExpired,
     RunState,
     abandon_generator,
     adopt_generator,
@@ -100,16 +101,20 @@ class Worker:
             self._refuse(run, protocol.BadParameters(run=run.number, problems=refused.problems))
             return
         except (MemoryError, RecursionError) as error:
-            self._raise(run, error)
+            self._answer(run, self._ending(run, None, error))
             return
         self._begin(run, function.body, parameters, arguments, suspends=function.suspends)
 
     def _start_inline(self, request: protocol.RunInline) -> None:
         run = self._open_run(request, INLINE)
+        run.inline_source = request.code
         try:
             body, parameters, arguments = self._loaded.inline(request.code, request.parameters)
         except CodeRefused as refused:
             self._refuse(run, protocol.NotCompiled(run=run.number, errors=refused.errors))
+            return
+        except (MemoryError, RecursionError) as error:
+            self._answer(run, self._ending(run, None, error))
             return
         self._begin(run, body, parameters, arguments, suspends=True)
 
@@ -120,62 +125,41 @@ class Worker:
         if suspends:
             run.main = spawn(self._follow(run, coroutine), run)
             return
+        result: object = None
+        failure: BaseException | None = None
         RUNNING.run = run
         try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            self._return(run, stop.value)
-        except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
-            self._raise(run, error)
+            try:
+                # A context of its own, as a task has: decimal's settings and the like stay with the run.
+                contextvars.copy_context().run(coroutine.send, None)
+            except StopIteration as stop:
+                result = stop.value
+            except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
+                failure = error
+            ending = self._ending(run, result, failure)
+            # What is let go here may run code (a generator's `finally`): on behalf of this run, while it can expire.
+            result = failure = None
+            parameters.clear()
+            arguments.clear()
+            self._answer(run, ending)
         finally:
             RUNNING.run = None
 
     async def _follow(self, run: RunState, coroutine: Coroutine[Any, Any, Any]) -> None:
+        result: object = None
+        failure: BaseException | None = None
         try:
             result = await coroutine
         except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
-            self._raise(run, error)
-        else:
-            self._return(run, result)
+            failure = error
+        self._answer(run, self._ending(run, result, failure))
         self._outbox.flush()
 
-    def _return(self, run: RunState, result: object) -> None:
-        """Answer with a result. Encoding may call back into tenant code, so it still counts as the run's."""
-        try:
-            encoded = self._encode(result)
-        except BaseException as error:  # noqa: BLE001  # a hostile result can raise anything from its own methods
-            self._raise(run, error)
-            return
-        duration_us = run.duration_us()
-        self._answer(run, protocol.Returned(run=run.number, result=encoded, duration_us=duration_us))
-
-    def _encode(self, result: object) -> bytes:
-        encoded = encode_result(result)
-        if len(encoded) > self._result_max_bytes:
-            message = f"the result has {len(encoded)} bytes of JSON, where {self._result_max_bytes} are the most"
-            raise ResultRefused("result", message)
-        return encoded
-
-    def _raise(self, run: RunState, error: BaseException) -> None:
-        duration_us = run.duration_us()
-        if run.expired or isinstance(error, RunExpired):
-            self._answer(run, protocol.Expired(run=run.number, duration_us=duration_us))
-        elif isinstance(error, MemoryError):
-            self._answer(run, protocol.OutOfMemory(run=run.number, duration_us=duration_us))
-        else:
-            raised = describe(error, self._loaded.sources)
-            self._answer(
-                run,
-                protocol.Raised(
-                    run=run.number,
-                    type=raised.type,
-                    message=raised.message,
-                    function=raised.function or run.function,
-                    line=raised.line,
-                    traceback=raised.traceback,
-                    duration_us=duration_us,
-                ),
-            )
+    def _ending(self, run: RunState, result: object, failure: BaseException | None) -> Ending:
+        sources = self._loaded.sources
+        if failure is None:
+            return ending_of_result(run, result, max_bytes=self._result_max_bytes, sources=sources)
+        return ending_of_error(run, failure, sources=sources)
 
     def _answer(self, run: RunState, message: protocol.Message) -> None:
         """Send the one answer of a run, unless the alarm has already sent it, and leave nothing of the run behind."""
@@ -273,7 +257,7 @@ def main(connection: socket.socket) -> None:
     worker = Worker(connection, loop)
     worker.open()
     loop.add_reader(connection, worker.read)
-    try:
-        loop.run_forever()
-    finally:
-        os._exit(1)
+    while True:
+        # Only an exit that tenant code raised where nobody could catch it leads out of the loop.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()

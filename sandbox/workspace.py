@@ -82,7 +82,6 @@ class Workspace:
         """A body that is run once, with the values it is called with. Raises: CodeRefused."""
         parameters: dict[str, Any] = orjson.loads(parameters_json)
         signature = Signature({name: {} for name in parameters})
-        self.sources[INLINE] = code
         body = self._define(
             compile_body(INLINE, code, tuple(parameters), modules=self._modules, siblings=self.functions)
         )

@@ -83,7 +83,10 @@ class Run:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            worker, cold = await self._pool.acquire(workspace, version, package, keep)
+            async with self._pool.acquired(workspace, version, package, keep) as (worker, cold):
+                waited_ms = (loop.time() - started) * 1000
+                outcome = await worker.run(call)
+                return Completed(outcome, 0.0 if cold else waited_ms, waited_ms if cold else None)
         except NoPlace:
             return Completed(Rejected("waited too long", RETRY_AFTER_S), 0.0, None)
         except CompilationFailed as failed:
@@ -92,6 +95,3 @@ class Run:
             raise WorkspaceBroken(workspace, reason, failed.errors) from failed
         except (InvalidRequest, WorkerDied) as error:
             raise WorkspaceBroken(workspace, str(error)) from error
-        waited_ms = (loop.time() - started) * 1000
-        outcome = await worker.run(call)
-        return Completed(outcome, 0.0 if cold else waited_ms, waited_ms if cold else None)

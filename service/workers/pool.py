@@ -10,15 +10,19 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
 
 from sandbox import protocol
 from service.errors import WorkersUnavailable
-from service.workers.queue import NoPlace, Places
+from service.workers.queue import WAIT_TIMEOUT_S, NoPlace, Places
 from service.workers.worker import Worker
 from service.workers.zygote import Zygote
+
+STARTS_MAX: Final = 5
+"""So many workers that end before their run begins are one too many."""
 
 _log = structlog.get_logger()
 
@@ -78,29 +82,34 @@ class Pool:
         """Workers that exist, those that are ending included."""
         return len(self._workers)
 
-    async def acquire(
+    @asynccontextmanager
+    async def acquired(
         self, workspace: str, version: Hashable, package: Callable[[], Awaitable[Package]],
         keep: Callable[[bytes], Awaitable[None]],
-    ) -> tuple[Worker, bool]:  # fmt: skip
+    ) -> AsyncIterator[tuple[Worker, bool]]:  # fmt: skip
         """The workspace's worker, and whether one had to be started; from `package()` if none of this version is live.
 
-        Whoever gets it calls `run` before anything else is awaited. `keep` is given the bundle if the worker had to
-        compile. Raises: CompilationFailed, InvalidRequest, WorkerDied when the workspace cannot be loaded; NoPlace,
-        WorkersUnavailable.
+        It is not evicted while it is held. `keep` is given the bundle if the worker had to compile. Raises:
+        CompilationFailed, InvalidRequest, WorkerDied when the workspace cannot be loaded; NoPlace, WorkersUnavailable.
         """
+        until = asyncio.get_running_loop().time() + WAIT_TIMEOUT_S
         started = False
-        while True:
+        for _ in range(STARTS_MAX):
             worker = self.find(workspace, version)
-            if worker is None:
+            if worker is not None:
+                worker.held += 1
+            else:
                 started = True
-                worker = await self._open(workspace, version, package, keep)
-            if worker.responsive.is_set():
+                worker = await self._open(workspace, version, package, keep, until=until)
+            try:
+                # If code outside the interpreter holds it, it is back or replaced in a moment.
+                await worker.responsive.wait()
                 if not worker.is_ending:
-                    return worker, started
-                # It died between its start and now.
-                continue
-            # Code outside the interpreter holds it; in a moment it is back or replaced.
-            await worker.responsive.wait()
+                    yield worker, started
+                    return
+            finally:
+                worker.give_back()
+        raise WorkersUnavailable("The workspace's workers end as soon as they are started.")
 
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """Start a worker with the new definition and, once it has loaded and `commit` has made it last, let it take
@@ -109,7 +118,7 @@ class Pool:
         Compiling has a worker to itself: what the compiler touches would stay private memory of the one that is kept,
         0.8 MiB for as long as it lives. That one loads the bundle, as every later worker of this version will.
 
-        `commit` is given the bundle and returns the version. Raises: as `acquire`.
+        `commit` is given the bundle and returns the version. Raises: as `acquired`.
         """
         async with self._lock(workspace):
             try:
@@ -123,15 +132,17 @@ class Pool:
                 worker.kill("its deploy failed")
                 raise
             self._make_live(workspace, worker, version)
+            worker.give_back()
 
     async def compile(self, workspace: str, package: Package) -> bytes:
-        """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `acquire`."""
+        """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `acquired`."""
         worker, bundle = await self._start(workspace, package)
         worker.kill("it was only there to compile")
         return bundle
 
     def kill_all(self, reason: str) -> None:
-        """End every worker, whatever it is doing; runs in them are lost, for this reason."""
+        """End every worker, whatever it is doing, and start no more; runs in them are lost, for this reason."""
+        self._places.close()
         for worker in tuple(self._workers):
             worker.kill(reason)
 
@@ -150,22 +161,36 @@ class Pool:
 
     async def _open(
         self, workspace: str, version: Hashable, package: Callable[[], Awaitable[Package]],
-        keep: Callable[[bytes], Awaitable[None]],
+        keep: Callable[[bytes], Awaitable[None]], *, until: float,
     ) -> Worker:  # fmt: skip
-        async with self._lock(workspace):
+        """The live worker, held, started if need be. Raises: as `acquired`."""
+        lock = self._lock(workspace)
+        try:
+            async with asyncio.timeout_at(until):
+                await lock.acquire()
+        except TimeoutError:
+            raise NoPlace from None
+        try:
             # Whoever waited for the lock mostly finds the work done.
-            live = self.find(workspace, version)
-            if live is not None:
-                return live
-            worker, bundle = await self._start(workspace, await package())
+            worker = self.find(workspace, version)
+            if worker is not None:
+                worker.held += 1
+                return worker
+            worker, bundle = await self._start(workspace, await package(), until=until)
             self._make_live(workspace, worker, version)
+        finally:
+            lock.release()
         if bundle:
-            await keep(bundle)
+            try:
+                await keep(bundle)
+            except BaseException:
+                worker.give_back()
+                raise
         return worker
 
-    async def _start(self, workspace: str, package: Package) -> tuple[Worker, bytes]:
-        """A loaded worker that is nobody's yet. Raises: NoPlace, and as `acquire`."""
-        await self._take_place()
+    async def _start(self, workspace: str, package: Package, *, until: float | None = None) -> tuple[Worker, bytes]:
+        """A loaded worker that is nobody's yet, held by the caller. Raises: NoPlace, and as `acquired`."""
+        await self._take_place(until or asyncio.get_running_loop().time() + WAIT_TIMEOUT_S)
         try:
             child = await self._zygote.fork(memory_max_bytes=self._limits.memory_max_bytes)
         except BaseException:
@@ -200,11 +225,11 @@ class Pool:
         _log.debug("worker started", workspace=workspace, pid=worker.pid, compiled=bool(bundle))
         return worker, bundle
 
-    async def _take_place(self) -> None:
+    async def _take_place(self, until: float) -> None:
         if self._places.try_take():
             return
         self._evict_one()
-        await self._places.take()
+        await self._places.take(until=until)
 
     def _evict_one(self) -> None:
         """The worker that has been idle for longest goes. Looking through all of them costs less than keeping them in
@@ -219,7 +244,6 @@ class Pool:
     def _make_live(self, workspace: str, worker: Worker, version: Hashable) -> None:
         old = self._live.get(workspace)
         self._live[workspace] = _Live(worker, version)
-        self._became_idle(worker)
         if old is not None:
             old.worker.retire()
 

@@ -17,6 +17,7 @@ class Places:
     def __init__(self, total: int) -> None:
         self._free = total
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed = False
 
     @property
     def wanted(self) -> bool:
@@ -24,22 +25,24 @@ class Places:
         return any(not waiting.done() for waiting in self._waiting)
 
     def try_take(self) -> bool:
-        """Take a place if one is free and nobody is ahead."""
+        """Take a place if one is free and nobody is ahead. Raises: NoPlace once closed."""
+        if self._closed:
+            raise NoPlace
         if self._free > 0 and not self.wanted:
             self._free -= 1
             return True
         return False
 
-    async def take(self) -> None:
-        """Wait for a place. Raises: NoPlace after `WAIT_TIMEOUT_S`."""
+    async def take(self, *, until: float) -> None:
+        """Wait for a place, at most until this loop time. Raises: NoPlace."""
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
-            async with asyncio.timeout(WAIT_TIMEOUT_S):
+            async with asyncio.timeout_at(until):
                 await waiting
         except BaseException as error:
             # A place may have been handed over in the very moment the wait was given up.
-            if waiting.done() and not waiting.cancelled():
+            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
                 self.give_back()
             if isinstance(error, TimeoutError):
                 raise NoPlace from None
@@ -53,3 +56,10 @@ class Places:
                 waiting.set_result(None)
                 return
         self._free += 1
+
+    def close(self) -> None:
+        """Hand out no more places; whoever waits is told."""
+        self._closed = True
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(NoPlace())

@@ -41,6 +41,8 @@ class Worker(asyncio.Protocol):
     ) -> None:
         self.workspace = workspace
         self.pid = child.pid
+        self.held = 1
+        """Those who have acquired it and not yet given it back; whoever starts it is the first."""
         self.retired = False
         """No longer the workspace's live worker; it goes when its last run has ended."""
         self.idle_since = asyncio.get_running_loop().time()
@@ -59,8 +61,8 @@ class Worker(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of any run is left in it."""
-        return not self._flights
+        """Whether nothing of any run is left in it, and nobody is about to begin one."""
+        return not self._flights and not self.held
 
     @property
     def responsive(self) -> asyncio.Event:
@@ -117,12 +119,12 @@ class Worker(asyncio.Protocol):
         if self._end_reason is None:
             self._end_reason = reason
             self._child.kill()
+            # Not left to the end of the process: hostile code may have given its end of the connection away.
             if self._transport is not None:
-                # Not left to the end of the process: hostile code may have given its end of the connection away.
                 self._transport.abort()
             else:
                 self._child.connection.close()
-                self._farewell = self._loop.create_task(self._bury())
+            self._end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -143,7 +145,7 @@ class Worker(asyncio.Protocol):
         """Called by the loop when the worker has closed its end, which is mostly its end."""
         # A worker that only closed its connection is of no more use to anybody.
         self._child.kill()
-        self._farewell = self._loop.create_task(self._bury())
+        self._end()
 
     def _take(self, message: protocol.Upward) -> None:
         match message:
@@ -178,12 +180,22 @@ class Worker(asyncio.Protocol):
         else:
             self._loaded.set_result(result)
 
+    def give_back(self) -> None:
+        """Whoever acquired it is done with it."""
+        self.held -= 1
+        self._landed()
+
     def _landed(self) -> None:
-        if not self._flights:
+        if self.is_idle:
             self.idle_since = self._loop.time()
             self._on_idle(self)
             if self.retired:
                 self.kill("it was replaced")
+
+    def _end(self) -> None:
+        # From both sides, since the loop does not tell of the end of a connection whose taking over was cancelled.
+        if self._farewell is None:
+            self._farewell = self._loop.create_task(self._bury())
 
     async def _bury(self) -> None:
         """Answer whoever still waits, then let the pool have the place back."""

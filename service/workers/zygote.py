@@ -23,6 +23,7 @@ from service.errors import WorkersUnavailable
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
+FORK_TIMEOUT_S: Final = 5.0
 FORK_TRIES: Final = 3
 FORKS_AT_ONCE: Final = 4
 """More would only wait in the socket's buffer: the zygote forks one after the other."""
@@ -125,12 +126,17 @@ class Zygote:
                 packet = protocol.encode_packet(protocol.Fork(worker=number, memory_max_bytes=memory_max_bytes))
                 socket.send_fds(zygote.control, [packet], [theirs.fileno()])
                 # Shielded: a caller that leaves must not orphan a process that is being born.
-                pid, pidfd = await asyncio.shield(answer)
+                async with asyncio.timeout(FORK_TIMEOUT_S):
+                    pid, pidfd = await asyncio.shield(answer)
             except BaseException as error:
                 ours.close()
                 answer.add_done_callback(_kill_unwanted)
-                if isinstance(error, OSError):
+                if isinstance(error, OSError):  # a TimeoutError is one, too
+                    # It does not answer: it is gone, or must go.
                     zygote.forks.pop(number, None)
+                    with contextlib.suppress(ProcessLookupError):
+                        zygote.process.kill()
+                    self._drop(zygote)
                     raise ZygoteGone from error
                 raise
         return Child(pid=pid, pidfd=pidfd, connection=ours, exit_status=exited)
