@@ -8,11 +8,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
-
 from sandbox.outbox import Outbox
 from sandbox.protocol import Level, Log
-from sandbox.python.values import encode_field
+from sandbox.python.tracebacks import type_name
+from sandbox.python.values import encode_field, encode_text
 
 BURST_ENTRIES: Final = 64
 """So many entries of a run are sent each on its own."""
@@ -23,7 +22,10 @@ _OWN_FIELDS: Final = frozenset({"time", "level", "message"})
 class Console:
     """Where one run's entries go, up to `max_bytes` of them. Once closed, everything goes nowhere."""
 
-    __slots__ = ("_closed", "_dropped", "_entries", "_grouped", "_left_bytes", "_line", "_outbox", "_run", "_sent_at")
+    __slots__ = (
+        "_closed", "_dropped", "_entries", "_grouped", "_left_bytes", "_line", "_line_length", "_outbox", "_run",
+        "_sent_at",
+    )  # fmt: skip
 
     def __init__(self, run: int, *, outbox: Outbox, max_bytes: int) -> None:
         self._run = run
@@ -34,59 +36,65 @@ class Console:
         self._entries = 0
         self._grouped: list[bytes] = []
         self._sent_at = 0.0
-        self._line = ""
+        self._line: list[str] = []
+        self._line_length = 0
 
     def print(self, *values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None) -> None:
         """What `print` is in tenant code: each line that is ended is an entry of level info."""
-        text = (" " if sep is None else sep).join([str(value) for value in values]) + ("\n" if end is None else end)
+        # Values are asked first: their text is tenant code, and must not find a line half changed.
+        text = str.join(_exact("sep", sep, " "), [str(value) for value in values]) + _exact("end", end, "\n")
         if file is not None:
             file.write(text)
             return
-        if self._closed:
+        if self._closed or not text:
             return
-        self._line += text
-        if self._line.endswith("\n"):
-            line, self._line = self._line[:-1], ""
-            self.write("info", line, {})
-        elif len(self._line) > self._left_bytes:
-            # A line that never ends is cut, or it would be a way around the limit.
+        self._line.append(text)
+        self._line_length += len(text)
+        # A line that never ends is cut, or it would be a way around the limit.
+        if text.endswith("\n") or self._line_length > self._left_bytes:
             self.end_line()
 
     def write(self, level: Level, message: str, fields: dict[str, object]) -> None:
         """Add one entry; `fields` become its extra members."""
         if self._closed:
             return
-        if self._line:
-            self.end_line()
-        entry: dict[str, object] = {"time": _now(), "level": level, "message": message}
+        self.end_line()
+        exact = str.__str__(message)
+        if self._dropped or len(exact) > self._left_bytes:
+            self._dropped += 1
+            return
+        extra: dict[str, bytes] = {}
         for name, value in fields.items():
-            entry[f"{name}_" if name in _OWN_FIELDS else name] = encode_field(value)
-        self._add(_encode(entry))
+            # A tenant's class of str decides what it equals and how it hashes, and the entry's own members come once.
+            plain = str.__str__(name)
+            own = f"{plain}_" if plain in _OWN_FIELDS else plain
+            extra[own] = encode_field(value, max_bytes=self._left_bytes)
+        self._add(_entry(level, exact, extra))
 
     def end_line(self) -> None:
-        """Make an entry of what was printed without a line end."""
+        """Make an entry of what was printed so far."""
         if self._line:
-            line, self._line = self._line, ""
-            self.write("info", line, {})
+            line, self._line, self._line_length = "".join(self._line), [], 0
+            self.write("info", line.removesuffix("\n"), {})
 
     def finish(self) -> None:
         """Send everything, say what was dropped, and close."""
-        if self._closed:
-            return
-        self.end_line()
         self.close()
 
     def close(self) -> None:
-        """Send what was kept and what was dropped as a number; whatever comes later goes nowhere."""
+        """Send what was kept, half a line too, and what was dropped as a number; whatever comes later goes nowhere."""
         if self._closed:
             return
+        self.end_line()
         self._closed = True
         if self._dropped:
             message = f"{self._dropped} log entries were dropped: the run's logs are full"
-            self._grouped.append(_encode({"time": _now(), "level": "warning", "message": message}))
+            self._grouped.append(_entry("warning", message, {}))
         self._send()
 
     def _add(self, entry: bytes) -> None:
+        if self._closed:  # by the alarm, while the entry was made
+            return
         if self._dropped or len(entry) > self._left_bytes:
             self._dropped += 1
             return
@@ -114,13 +122,16 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _encode(entry: dict[str, object]) -> bytes:
-    try:
-        return orjson.dumps(entry)
-    except (TypeError, ValueError):  # lone surrogates: orjson refuses what is not UTF-8
-        readable = {name: _readable(value) for name, value in entry.items()}
-        return orjson.dumps({_readable(name): value for name, value in readable.items()})
+def _entry(level: Level, message: str, extra: dict[str, bytes]) -> bytes:
+    members = {"time": encode_text(_now()), "level": encode_text(level), "message": encode_text(message)}
+    # Once more by what is written: two names may differ only in what is no character.
+    written = {encode_text(name): value for name, value in (members | extra).items()}
+    return b"{" + b",".join([name + b":" + value for name, value in written.items()]) + b"}"
 
 
-def _readable(value: object) -> object:
-    return str(value).encode("utf-8", "backslashreplace").decode()
+def _exact(name: str, given: object, default: str) -> str:
+    if given is None:
+        return default
+    if not issubclass(type(given), str):
+        raise TypeError(f"{name} must be None or a string, not {type_name(given)}")
+    return str.__str__(given)

@@ -11,6 +11,14 @@ from sandbox.protocol import Problem
 from sandbox.python.compiler import named_parameters
 
 _MESSAGE_MAX_CHARACTERS: Final = 500
+_PATH_MAX_CHARACTERS: Final = 300
+_OFFER_MAX_CHARACTERS: Final = 400
+_PROBLEMS_MAX: Final = 100
+_PROBLEMS_MAX_BYTES: Final = 32 * 1024
+"""Anybody who may call chooses how much is wrong; the answer must fit the room a frame has beside its largest value."""
+_PROBLEM_OVERHEAD_BYTES: Final = 32
+_EVERY_PROBLEM_MAX_BYTES: Final = 16 * 1024
+_ONLY_FIRST: Final = f"of more than {_EVERY_PROBLEM_MAX_BYTES} bytes only the first problem is told"
 _OURS: Final = frozenset({"required", "default"})
 _ANNOTATIONS: Final = frozenset({"title", "description", "examples", "$comment", "deprecated", "readOnly", "writeOnly"})
 _EXACT_TYPES: Final[dict[str, frozenset[type]]] = {
@@ -64,30 +72,31 @@ class Parameter:
         """A value of its own for each run: one run's changes to a list must not be another's default."""
         return orjson.loads(self._default_json)
 
-    def problems(self, value: object) -> list[Problem]:
-        """Everything wrong with a value."""
+    def problems(self, value: object, *, size_bytes: int) -> list[Problem]:
+        """What is wrong with a value that came with so much JSON: of a large one, the first thing only."""
         if self.is_free or type(value) in self.fitting_types or self.validator.is_valid(value):
             return []
-        return [
-            Problem(
-                path=".".join(["parameters", self.name, *map(str, error.instance_path)]),
-                message=error.message[:_MESSAGE_MAX_CHARACTERS],
-            )
-            for error in self.validator.iter_errors(value)
-        ]
+        return self._told(value, f"parameters.{self.name}", size_bytes)
 
     def specification_problems(self, path: str) -> list[Problem]:
-        """Everything wrong with the schema itself that only shows when it is compiled."""
+        """What is wrong with the schema itself that only shows when it is compiled."""
         try:
-            validator = self.validator
-            errors = validator.iter_errors(self.default()) if self.has_default else ()
-            return [
-                Problem(path=".".join([path, "default", *map(str, error.instance_path)]),
-                        message=error.message[:_MESSAGE_MAX_CHARACTERS])
-                for error in errors
-            ]  # fmt: skip
+            if not self.has_default or self.validator.is_valid(default := self.default()):
+                # Asked for its own sake: a schema is compiled when it is first used.
+                _ = self.validator
+                return []
+            return self._told(default, f"{path}.default", len(self._default_json))
         except (ValueError, jsonschema_rs.ReferencingError) as error:
-            return [Problem(path=path, message=str(error)[:_MESSAGE_MAX_CHARACTERS])]
+            return [_problem(path, str(error))]
+
+    def _told(self, value: object, path: str, size_bytes: int) -> list[Problem]:
+        if size_bytes > _EVERY_PROBLEM_MAX_BYTES:
+            # All problems are made before the first is given, some microseconds each, and no alarm gets in between.
+            try:
+                self.validator.validate(value)
+            except jsonschema_rs.ValidationError as error:
+                return [_problem(_dotted(path, error), f"{error.message[:_MESSAGE_MAX_CHARACTERS]}; {_ONLY_FIRST}")]
+        return [_problem(_dotted(path, error), error.message) for error in self.validator.iter_errors(value)]
 
 
 class Signature:
@@ -106,16 +115,16 @@ class Signature:
             raise ParametersRefused([Problem(path="parameters", message=str(error))]) from None
         if not isinstance(given, dict):
             raise ParametersRefused([Problem(path="parameters", message="must be an object")])
-        problems = [
-            Problem(path=f"parameters.{name}", message=f"unknown parameter; {self._offer()}")
-            for name in given.keys() - self.parameters.keys()
-        ]
+        unknown = [name for name in given if name not in self.parameters]
+        problems = [_problem(f"parameters.{name}", "unknown parameter") for name in unknown[1:]]
+        if unknown:
+            problems.insert(0, _problem(f"parameters.{unknown[0]}", f"unknown parameter; {self._offer()}"))
         values: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
             if name in given:
                 value = values[name] = given[name]
                 if not parameter.is_free and type(value) not in parameter.fitting_types:
-                    problems += parameter.problems(value)
+                    problems += parameter.problems(value, size_bytes=len(parameters_json))
             elif parameter.has_default:
                 values[name] = parameter.default()
             elif parameter.required:
@@ -123,7 +132,7 @@ class Signature:
             else:
                 values[name] = None
         if problems:
-            raise ParametersRefused(problems)
+            raise ParametersRefused(_few(problems))
         return values, self._arguments(values)
 
     def bind_call(
@@ -159,4 +168,27 @@ class Signature:
     def _offer(self) -> str:
         if not self.parameters:
             return "this function takes none"
-        return f"this function takes {', '.join(self.parameters)}"
+        names = ", ".join(self.parameters)
+        return f"this function takes {_cut(names, _OFFER_MAX_CHARACTERS)}"
+
+
+def _dotted(path: str, error: jsonschema_rs.ValidationError) -> str:
+    return ".".join([path, *map(str, error.instance_path)])
+
+
+def _problem(path: str, message: str) -> Problem:
+    return Problem(path=_cut(path, _PATH_MAX_CHARACTERS), message=_cut(message, _MESSAGE_MAX_CHARACTERS + 100))
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def _few(problems: list[Problem]) -> list[Problem]:
+    """As many as a person reads and a frame has room for, and how many more there are."""
+    size_bytes = 0
+    for number, problem in enumerate(problems[: _PROBLEMS_MAX + 1]):
+        size_bytes += len(problem.path.encode()) + len(problem.message.encode()) + _PROBLEM_OVERHEAD_BYTES
+        if number and (number == _PROBLEMS_MAX or size_bytes > _PROBLEMS_MAX_BYTES):
+            return [*problems[:number], Problem(path="parameters", message=f"{len(problems) - number} more problems")]
+    return problems

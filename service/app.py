@@ -1,5 +1,6 @@
 """The composition root: from settings to an application. Wires, and does no I/O itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -40,17 +41,24 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     await volume.open()
     try:
         async with zygote.running(), pool.running():
-            if settings.update_scripts_on_startup:
-                await rebuild_bundles(volume, pool)
             skep.volume, skep.deploy = volume, Deploy(volume, pool)
             skep.run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
             skep.lifecycle.on_grace_over = pool.kill_all
-            skep.lifecycle.ready = True
+            starting = asyncio.create_task(_become_ready(skep, pool))
             yield
+            starting.cancel()
+            await asyncio.wait([starting])
             skep.lifecycle.ready = False
             skep.access_log.flush()
     finally:
         await volume.close()
+
+
+async def _become_ready(skep: Skep, pool: Pool) -> None:
+    """What may take long at a start happens while the service already says that it is starting."""
+    if skep.settings.update_scripts_on_startup:
+        await rebuild_bundles(skep.volume, pool)
+    skep.lifecycle.ready = True
 
 
 async def _drain(app: web.Application) -> None:

@@ -19,6 +19,7 @@ from service import logs
 from service.app import create_app
 from service.errors import SkepError
 from service.http.keys import SKEP
+from service.http.listener import listen
 from service.settings import InvalidSettings, Settings, load_settings
 
 BAD_SETTINGS: Final = 2
@@ -53,8 +54,7 @@ async def serve(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
-        await site.start()
+        server = await listen(runner, host=settings.host, port=settings.port)
     except (OSError, SkepError) as error:
         _log.error("cannot start", reason=str(error))
         await runner.cleanup()
@@ -63,19 +63,20 @@ async def serve(settings: Settings) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
-    _log.info("serving", url=_url(runner), version=__version__)
+    _log.info("serving", url=_url(server), version=__version__)
     await stop.wait()
     _log.info("draining", runs=app[SKEP].lifecycle.runs, grace_ms=settings.shutdown_grace_ms)
     # Before the sockets close: whoever asks meanwhile is told, not refused.
     await app.shutdown()
+    server.close()
     await runner.cleanup()
     _log.info("stopped")
     return 0
 
 
-def _url(runner: web.AppRunner) -> str:
+def _url(server: asyncio.Server) -> str:
     """Where it listens; with `PORT=0` only the system knows."""
-    host, port = runner.addresses[0][:2]
+    host, port = server.sockets[0].getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

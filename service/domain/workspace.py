@@ -18,7 +18,7 @@ class Workspace:
     document: Mapping[str, Any]
     """The workspace object exactly as its author gave it: JSON values, nothing added, nothing reordered."""
     revision: str
-    """Hash of the content; what `ETag` carries."""
+    """Hash of the content, its order included: parameters are passed in it. What `ETag` carries."""
     timeouts_ms: Mapping[str, int | None]
     """Every function by name, with the timeout its author gave it."""
 
@@ -26,14 +26,18 @@ class Workspace:
     def from_document(cls, name: str, document: object) -> Self:
         """Validate an object that came from outside. Raises: InvalidRequest with every problem."""
         checked = check_workspace(document)
-        content = orjson.dumps(checked, option=orjson.OPT_SORT_KEYS)
         return cls(
             name=name,
             document=checked,
-            revision=hashlib.sha256(content).hexdigest()[:32],
+            revision=revision_of(checked),
             timeouts_ms={name: function.get("timeout") for name, function in checked["functions"].items()},
         )
 
     def definition_json(self) -> bytes:
         """The workspace object as JSON, in its author's order."""
         return orjson.dumps(self.document)
+
+
+def revision_of(document: object) -> str:
+    """The revision of a definition, or of a part of one that is addressed by itself."""
+    return hashlib.sha256(orjson.dumps(document)).hexdigest()[:32]

@@ -12,6 +12,7 @@ from service.domain.yaml import YamlError, load_yaml
 from service.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 
 YAML: Final = "application/yaml"
+BODY_TIMEOUT_S: Final = 30
 YAML_AT_ONCE_BYTES: Final = 8 * 1024
 """A hundred values in YAML take a millisecond; larger bodies are read in a thread."""
 _JSON_TYPES: Final = frozenset({"application/json", "application/merge-patch+json", "text/json"})
@@ -32,10 +33,14 @@ async def read_body(request: web.Request, *, max_bytes: int) -> bytes:
             raise BodyTooLarge(max_bytes)
         return body
     gathered = bytearray(body)
-    while chunk := await _chunk(content):
-        gathered += chunk
-        if len(gathered) > max_bytes:
-            raise BodyTooLarge(max_bytes)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while chunk := await _chunk(content):
+                gathered += chunk
+                if len(gathered) > max_bytes:
+                    raise BodyTooLarge(max_bytes)
+    except TimeoutError:
+        raise InvalidRequest([Problem("", f"the body was not there after {BODY_TIMEOUT_S} s")]) from None
     return bytes(gathered)
 
 

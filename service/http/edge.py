@@ -4,6 +4,7 @@ A wrapper around each handler and not a middleware: aiohttp's chain of middlewar
 this is on the path of every run.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -19,6 +20,8 @@ from service.http.responses import CORRELATION_ID, RunResponse
 from service.ids import new_id
 
 CORRELATION_ID_MAX_CHARACTERS: Final = 128
+_CALLER_LEFT: Final = web.Response(status=499)
+"""Never sent: what the log says of a caller that did not wait for its answer."""
 
 Handler = Callable[[Skep, web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,6 +38,9 @@ def edge(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamRespon
         correlation_id = _correlation_id(request)
         try:
             response = await handler(skep, request)
+        except asyncio.CancelledError:
+            skep.access_log.record(request, _CALLER_LEFT, correlation_id, (time.perf_counter() - started) * 1000)
+            raise
         except SkepError as error:
             response = error_response(error)
         except web.HTTPException:

@@ -32,7 +32,12 @@ class Lifecycle:
             raise Draining("The service is going down." if self.draining else "The service is starting.")
 
     async def drain(self, *, grace_ms: int) -> None:
-        """Take no new runs and wait for those under way; after the grace period they are ended, and told so."""
+        """Take no new runs and wait for those under way; after the grace period they are ended, and told so.
+
+        Only once: an application is shut down both when it is told to and when it is cleaned up.
+        """
+        if self.draining:
+            return
         self.draining = True
         self._none_left.clear()
         if self.runs == 0:

@@ -138,11 +138,13 @@ def logs_json(logs: outcomes.Logs) -> bytes:
 def _message(error: errors.SkepError) -> str:
     match error:
         case errors.InvalidRequest(problems=problems):
-            where = f" ({problems[0].path}: {problems[0].message})" if problems else ""
+            path, said = problems[0].path, problems[0].message
+            where = f" ({path}: {said})" if path else f" ({said})"
             return f"The request does not fit: {_count(len(problems), 'problem')}{where}."
         case errors.CompilationFailed(errors=found):
             first = found[0]
-            where = f" (function {first.function}, line {first.line}: {first.message})"
+            place = f"function {first.function}, line {first.line}: " if first.function else ""
+            where = f" ({place}{first.message})"
             return f"The code was refused: {_count(len(found), 'error')}{where}."
         case _:
             return str(error)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from service.errors import MethodRefused, RouteNotFound
 from service.http import runs, system, workspaces
@@ -50,9 +50,9 @@ def all_routes() -> list[web.RouteDef]:
         for route in ROUTES:
             if route.path == path:
                 add = web.get if route.method == "GET" else partial(web.route, route.method)
-                definitions.append(add(path, edge(route.handler)))
-        definitions.append(web.route("*", path, edge(_refuse_method(allowed))))
-    return [*definitions, web.route("*", "/{path:.*}", edge(_nowhere))]
+                definitions.append(add(path, edge(route.handler), expect_handler=_expect))
+        definitions.append(web.route("*", path, edge(_refuse_method(allowed)), expect_handler=_expect))
+    return [*definitions, web.route("*", "/{path:(?s:.*)}", edge(_nowhere), expect_handler=_expect)]
 
 
 def _refuse_method(allowed: set[str]) -> Handler:
@@ -62,6 +62,15 @@ def _refuse_method(allowed: set[str]) -> Handler:
         raise MethodRefused(request.method, offered)
 
     return refuse
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """`100-continue` is granted, and what else a caller may expect is not known here (RFC 9110, section 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # That was not yet the answer.
+        request.writer.output_size = 0
+    return None
 
 
 async def _nowhere(_skep: Skep, request: web.Request) -> web.StreamResponse:

@@ -3,11 +3,10 @@
 from typing import Final, NoReturn, TypeVar
 
 import msgspec
-import orjson
 from aiohttp import web
 
 from service.domain.outcome import Returned
-from service.domain.values import must_be, shown
+from service.domain.values import PROBLEMS_MAX, must_be, shown
 from service.errors import InvalidRequest, Problem
 from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
 from service.http.keys import Skep
@@ -42,8 +41,9 @@ _EMPTY: Final = RunBody()
 async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run/{function}."""
     workspace, function = workspace_name(request), function_name(request)
+    skep.lifecycle.check()
+    body = await _json_body(skep, request)
     with skep.lifecycle:
-        body = await _json_body(skep, request)
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
         run_id = new_id()
         completed = await skep.run.function(workspace, function, run_id=run_id, parameters_json=parameters_json)
@@ -53,8 +53,9 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
 async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run."""
     workspace = workspace_name(request)
+    skep.lifecycle.check()
+    body = await _json_body(skep, request)
     with skep.lifecycle:
-        body = await _json_body(skep, request)
         inline = _decode(_inline_body, body)
         if inline.language != "python":
             raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
@@ -72,7 +73,7 @@ async def _json_body(skep: Skep, request: web.Request) -> bytes:
 def _parameters(body: RunBody | InlineBody) -> bytes:
     parameters = bytes(body.parameters)
     if not parameters.lstrip().startswith(b"{"):
-        raise InvalidRequest([Problem("parameters", must_be("an object", orjson.loads(parameters)))])
+        raise InvalidRequest([Problem("parameters", "must be an object")])
     return parameters
 
 
@@ -102,6 +103,8 @@ def _explain(wanted: type, body: bytes, first: Exception) -> NoReturn:
             problems.append(Problem(name, must_be("a string", document[name])))
         elif field.type is msgspec.Raw and not isinstance(document[name], dict):
             problems.append(Problem(name, must_be("an object", document[name])))
+    if len(problems) > PROBLEMS_MAX:
+        problems = [*problems[:PROBLEMS_MAX], Problem("", f"there are {len(problems) - PROBLEMS_MAX} more problems")]
     raise InvalidRequest(problems or [Problem("", str(first))])
 
 

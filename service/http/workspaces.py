@@ -7,14 +7,15 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from service.domain.conditions import Conditions
+from service.domain.names import is_workspace_name
 from service.domain.values import shown
-from service.domain.workspace import Workspace
+from service.domain.workspace import Workspace, revision_of
 from service.domain.yaml import dump_yaml
 from service.errors import FunctionNotFound, InvalidRequest, Problem, WorkspaceBroken, WorkspaceNotFound
 from service.http.bodies import YAML, read_value
 from service.http.keys import Skep
 from service.http.names import function_name, workspace_name
+from service.http.negotiation import conditions, knows, wants_yaml
 from service.http.problems import JSON
 from service.storage.workspaces import Volume
 
@@ -26,27 +27,27 @@ async def replace(skep: Skep, request: web.Request) -> web.Response:
     """POST and PUT /v2/functions/{workspace}: create or replace; answers the same body."""
     name = workspace_name(request)
     document, body, yaml = await _value(skep, request)
-    workspace = await skep.deploy.replace(name, document, _conditions(request))
-    return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(workspace))
+    workspace = await skep.deploy.replace(name, document, conditions(request))
+    return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(workspace.revision))
 
 
 async def patch(skep: Skep, request: web.Request) -> web.Response:
     """PATCH /v2/functions/{workspace}: JSON merge patch; answers the whole definition."""
     name = workspace_name(request)
     document, _body, yaml = await _value(skep, request)
-    workspace = await skep.deploy.patch(name, document, _conditions(request))
-    return _represent(request, workspace.document, workspace, yaml=yaml)
+    workspace = await skep.deploy.patch(name, document, conditions(request))
+    return _represent(request, workspace.document, workspace.revision, sent_yaml=yaml)
 
 
 async def read(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions/{workspace}."""
     workspace = await _stored(skep, request)
-    return _unless_known(request, workspace) or _represent(request, workspace.document, workspace)
+    return _unless_known(request, workspace.revision) or _represent(request, workspace.document, workspace.revision)
 
 
 async def delete(skep: Skep, request: web.Request) -> web.Response:
     """DELETE /v2/functions/{workspace}."""
-    await skep.deploy.delete(workspace_name(request), _conditions(request))
+    await skep.deploy.delete(workspace_name(request), conditions(request))
     return web.Response(status=204)
 
 
@@ -54,8 +55,8 @@ async def replace_function(skep: Skep, request: web.Request) -> web.Response:
     """PUT /v2/functions/{workspace}/functions/{function}; answers the same body."""
     name, function = workspace_name(request), function_name(request)
     document, body, yaml = await _value(skep, request)
-    workspace = await skep.deploy.put_function(name, function, document, _conditions(request))
-    return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(workspace))
+    await skep.deploy.put_function(name, function, document, conditions(request))
+    return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(revision_of(document)))
 
 
 async def read_function(skep: Skep, request: web.Request) -> web.Response:
@@ -65,14 +66,15 @@ async def read_function(skep: Skep, request: web.Request) -> web.Response:
     found = workspace.document["functions"].get(function)
     if found is None:
         raise FunctionNotFound(workspace.name, function)
-    return _unless_known(request, workspace) or _represent(request, found, workspace)
+    revision = revision_of(found)
+    return _unless_known(request, revision) or _represent(request, found, revision)
 
 
 async def delete_function(skep: Skep, request: web.Request) -> web.Response:
     """DELETE /v2/functions/{workspace}/functions/{function}."""
     name, function = workspace_name(request), function_name(request)
-    workspace = await skep.deploy.delete_function(name, function, _conditions(request))
-    return web.Response(status=204, headers=_etag(workspace))
+    await skep.deploy.delete_function(name, function, conditions(request))
+    return web.Response(status=204)
 
 
 async def list_workspaces(skep: Skep, request: web.Request) -> web.Response:
@@ -105,37 +107,21 @@ async def _stored(skep: Skep, request: web.Request) -> Workspace:
     return (await skep.volume.read(workspace_name(request))).workspace
 
 
-def _etag(workspace: Workspace) -> dict[str, str]:
-    return {"ETag": f'"{workspace.revision}"'}
+def _etag(revision: str) -> dict[str, str]:
+    return {"ETag": f'"{revision}"'}
 
 
-def _conditions(request: web.Request) -> Conditions:
-    return Conditions(_tags(request, "If-Match"), _tags(request, "If-None-Match"))
-
-
-def _tags(request: web.Request, header: str) -> frozenset[str] | None:
-    """Entity tags as revisions. A weak tag counts as its strong one: the revision is a hash of the content."""
-    given = request.headers.getall(header, None)
-    if given is None:
-        return None
-    tags = (tag.strip().removeprefix("W/").strip('"') for line in given for tag in line.split(","))
-    return frozenset(tag for tag in tags if tag)
-
-
-def _unless_known(request: web.Request, workspace: Workspace) -> web.Response | None:
+def _unless_known(request: web.Request, revision: str) -> web.Response | None:
     """304 if the caller has this revision already."""
-    known = _tags(request, "If-None-Match")
-    if known is not None and ("*" in known or workspace.revision in known):
-        return web.Response(status=304, headers=_etag(workspace))
-    return None
+    return web.Response(status=304, headers=_etag(revision)) if knows(request, revision) else None
 
 
-def _represent(request: web.Request, document: object, workspace: Workspace, *, yaml: bool = False) -> web.Response:
-    """A document as the caller accepts it: YAML if it says so (or sent it and says nothing), else JSON."""
-    accept = request.headers.get("Accept", "")
-    if "yaml" in accept or (yaml and "json" not in accept):
-        return web.Response(body=dump_yaml(document), content_type=YAML, headers=_etag(workspace))
-    return web.Response(body=orjson.dumps(document), content_type=JSON, headers=_etag(workspace))
+def _represent(request: web.Request, document: object, revision: str, *, sent_yaml: bool = False) -> web.Response:
+    """A document in the format that the caller accepts; where it does not say, in the one it sent."""
+    headers = {**_etag(revision), "Vary": "Accept"}
+    if wants_yaml(request, default=sent_yaml):
+        return web.Response(body=dump_yaml(document), content_type=YAML, headers=headers)
+    return web.Response(body=orjson.dumps(document), content_type=JSON, headers=headers)
 
 
 def _page(request: web.Request) -> tuple[int, str | None]:
@@ -146,14 +132,16 @@ def _page(request: web.Request) -> tuple[int, str | None]:
     ]
     limit, after = LIST_LIMIT, None
     if (given := request.query.get("limit")) is not None:
-        if given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= LIST_LIMIT_MAX:
-            limit = int(given[:9])
+        if given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= LIST_LIMIT_MAX:  # noqa: PLR2004
+            limit = int(given)
         else:
             problems.append(Problem("query.limit", f"must be a number from 1 to {LIST_LIMIT_MAX}"))
     if (cursor := request.query.get("cursor")) is not None:
         try:
-            after = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+            after = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
         except (binascii.Error, ValueError):
+            after = ""
+        if not is_workspace_name(after):
             problems.append(Problem("query.cursor", "is not a cursor that was given out here"))
     if problems:
         raise InvalidRequest(problems)

@@ -10,7 +10,7 @@ import structlog
 from service.domain.conditions import Conditions
 from service.domain.merge import merge_patch
 from service.domain.validation import check_function
-from service.domain.workspace import Workspace
+from service.domain.workspace import Workspace, revision_of
 from service.errors import (
     CodeError,
     CompilationFailed,
@@ -66,7 +66,7 @@ class Deploy:
                 raise WorkspaceNotFound(name)
             return {**current.document, "functions": {**current.document["functions"], function: checked}}
 
-        return await self._change(name, conditions, change)
+        return await self._change(name, conditions, change, function=function)
 
     async def delete_function(self, name: str, function: str, conditions: Conditions) -> Workspace:
         """Remove one function. Raises: WorkspaceNotFound, FunctionNotFound, and as `replace`."""
@@ -79,7 +79,7 @@ class Deploy:
                 raise FunctionNotFound(name, function)
             return {**current.document, "functions": functions}
 
-        return await self._change(name, conditions, change)
+        return await self._change(name, conditions, change, function=function)
 
     async def delete(self, name: str, conditions: Conditions) -> None:
         """Remove a workspace; its worker goes when its last run has ended. Raises: WorkspaceNotFound."""
@@ -87,7 +87,7 @@ class Deploy:
         async def work() -> None:
             async with self._lock(name):
                 if conditions != Conditions():
-                    conditions.check((await self._volume.read(name)).workspace.revision)
+                    conditions.check(_revision(await self._current(name), None))
                 try:
                     deleted = await self._volume.delete(name)
                 except OSError as error:
@@ -98,25 +98,33 @@ class Deploy:
 
         await self._finish(work())
 
-    async def _change(self, name: str, conditions: Conditions, change: Change, *, mend: bool = False) -> Workspace:
-        """`mend`: files that cannot be read do not matter, they are about to be replaced."""
+    async def _change(
+        self, name: str, conditions: Conditions, change: Change, *, function: str | None = None, mend: bool = False
+    ) -> Workspace:
+        """`function`: conditions are about this one. `mend`: files that cannot be read do not matter, since they are
+        about to be replaced.
+        """
 
         async def work() -> Workspace:
             async with self._lock(name):
                 try:
-                    current: Workspace | None = (await self._volume.read(name)).workspace
-                except WorkspaceNotFound:
-                    current = None
+                    current = await self._current(name)
                 except WorkspaceBroken:
                     if not mend or conditions != Conditions():
                         raise
                     current = None
-                conditions.check(current.revision if current else None)
+                conditions.check(_revision(current, function))
                 workspace = Workspace.from_document(name, change(current))
                 await self._deploy(workspace)
                 return workspace
 
         return await self._finish(work())
+
+    async def _current(self, name: str) -> Workspace | None:
+        try:
+            return (await self._volume.read(name)).workspace
+        except WorkspaceNotFound:
+            return None
 
     async def _deploy(self, workspace: Workspace) -> None:
         async def commit(bundle: bytes) -> Hashable:
@@ -142,6 +150,13 @@ class Deploy:
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
+
+
+def _revision(workspace: Workspace | None, function: str | None) -> str | None:
+    if workspace is None or function is None:
+        return workspace.revision if workspace else None
+    found = workspace.document["functions"].get(function)
+    return None if found is None else revision_of(found)
 
 
 async def keep_bundle(volume: Volume, name: str, bundle: bytes) -> None:

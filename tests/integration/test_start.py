@@ -98,6 +98,9 @@ async def test_every_bundle_can_be_rebuilt_at_start(tmp_path: Path) -> None:
         (functions / name / "workspace.yaml").write_text(f'functions: {{me: {{code: "{code}"}}}}\n')
         (functions / name / "module.bundle").write_bytes(b"old")
     with running_skep(tmp_path, {**SETTINGS, "UPDATE_SCRIPTS_ON_STARTUP": "yes"}) as skep:
+        async with client_of(skep) as client, asyncio.timeout(20):
+            while (await client.call("GET", "/sys/ready")).status != 200:
+                pass
         assert all((functions / name / "module.bundle").stat().st_size > 100 for name in ("a", "b"))
         refused = [line for line in skep.log_lines() if line["event"] == "not rebuilt"]
         assert [line["workspace"] for line in refused] == ["broken"]
