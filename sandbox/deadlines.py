@@ -82,9 +82,10 @@ class Deadlines:
     def _expire(self, run: RunState) -> None:
         run.expire()
         if not run.answered and not self._outbox.busy:
-            run.answered = True
             run.console.close()
             self._outbox.put(Expired(run=run.number, duration_us=run.duration_us()))
+            # Not before: at the recursion limit any of these calls can fail, and is made again at the next ring.
+            run.answered = True
             self._outbox.flush()
         self._unwind(run)
 

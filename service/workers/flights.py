@@ -128,6 +128,14 @@ class Flights:
         self.responsive.set()
         self._allow(flight, UNWIND_GRACE_S)
 
+    def end(self, number: int) -> None:
+        """The worker says that nothing is left of a run that it unwound. Raises: as `land`."""
+        flight = self.land(number)
+        if flight is not None:
+            # It should have said `Expired` before; that it did not is no reason to leave the caller without an answer.
+            elapsed_ms = (self._loop.time() - flight.started) * 1000
+            flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round(elapsed_ms, 3)))
+
     def lose(self, reason: str) -> None:
         """The worker is gone: tell whoever still waits."""
         if self._alarm is not None:

@@ -157,7 +157,7 @@ class Worker(asyncio.Protocol):
             case protocol.Expired(run=number, duration_us=duration_us):
                 self._flights.expire(number, duration_us)
             case protocol.Ended(run=number):
-                self._flights.land(number)
+                self._flights.end(number)
                 self._landed()
             case protocol.Loaded(bundle=bundle):
                 self._has_loaded(bundle)

@@ -133,6 +133,13 @@ async def test_a_frame_may_come_a_byte_at_a_time() -> None:
         assert await running == Returned(b"[1]", (entry,), 1.5)
 
 
+async def test_a_run_that_ends_without_an_answer_is_answered_all_the_same() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        rig.send(protocol.encode_frame(protocol.Ended(run=1)))
+        assert (await running).__class__.__name__ == "TimedOut"
+
+
 async def test_a_second_answer_to_a_run_is_ignored() -> None:
     async with _rig() as rig:
         running = await rig.run()
