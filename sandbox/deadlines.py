@@ -15,10 +15,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from sandbox.expired import RunExpired
 from sandbox.outbox import Outbox
 from sandbox.protocol import Expired
 from sandbox.python.compiler import FILENAME_PREFIX
-from sandbox.runs import RUNNING, RunExpired, RunState
+from sandbox.runs import RUNNING, RunState
 
 TICK_S: Final = 0.01
 _OUR_FILES: Final = __file__.rpartition("/")[0] + "/"

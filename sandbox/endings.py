@@ -7,10 +7,11 @@ expire with it, and nothing they raise gets out of here.
 from collections.abc import Mapping
 
 from sandbox import protocol
+from sandbox.expired import RunExpired
 from sandbox.python.compiler import INLINE
 from sandbox.python.tracebacks import describe
-from sandbox.python.values import ResultRefused, encode_result
-from sandbox.runs import RunExpired, RunState
+from sandbox.python.values import encode_result
+from sandbox.runs import RunState
 
 Ending = protocol.Returned | protocol.Raised | protocol.OutOfMemory | protocol.Expired
 
@@ -18,10 +19,7 @@ Ending = protocol.Returned | protocol.Raised | protocol.OutOfMemory | protocol.E
 def ending_of_result(run: RunState, result: object, *, max_bytes: int, sources: Mapping[str, str]) -> Ending:
     """The message for a run whose body returned."""
     try:
-        encoded = encode_result(result)
-        if len(encoded) > max_bytes:
-            refusal = ResultRefused("result", f"has {len(encoded)} bytes of JSON, where {max_bytes} are the most")
-            return ending_of_error(run, refusal, sources=sources)
+        encoded = encode_result(result, max_bytes=max_bytes)
     except BaseException as error:  # noqa: BLE001  # a hostile result can raise anything from its own methods
         return ending_of_error(run, error, sources=sources)
     return protocol.Returned(run=run.number, result=encoded, duration_us=run.duration_us())
@@ -32,9 +30,10 @@ def ending_of_error(run: RunState, error: BaseException, *, sources: Mapping[str
     duration_us = run.duration_us()
     if run.expired:
         return protocol.Expired(run=run.number, duration_us=duration_us)
-    if isinstance(error, MemoryError):
+    # By type: what an exception says of its class is the tenant's.
+    if issubclass(type(error), MemoryError):
         return protocol.OutOfMemory(run=run.number, duration_us=duration_us)
-    if isinstance(error, RunExpired):
+    if type(error) is RunExpired:
         # Not of this run, which has time left: kept from another one, and raised by hand.
         error = RuntimeError("the end of another run")
     if run.inline_source is not None:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import jsonschema_rs
+import msgspec
 import orjson
 
 from sandbox.protocol import Problem
@@ -30,6 +31,10 @@ _EXACT_TYPES: Final[dict[str, frozenset[type]]] = {
     "object": frozenset({dict}),
     "null": frozenset({type(None)}),
 }
+
+
+from_json: Final = msgspec.json.Decoder().decode
+"""Reads integers of any size, as they are."""
 
 
 class ParametersRefused(Exception):
@@ -110,8 +115,11 @@ class Signature:
     def bind_json(self, parameters_json: bytes) -> tuple[dict[str, Any], list[Any]]:
         """The whole mapping and the arguments, from JSON. Raises: ParametersRefused."""
         try:
-            given = orjson.loads(parameters_json)
-        except orjson.JSONDecodeError as error:  # the service checked the syntax; its reader goes deeper than this one
+            given = from_json(parameters_json)
+        except (
+            msgspec.DecodeError,
+            RecursionError,
+        ) as error:  # the service checked the syntax; here the stack is deeper
             raise ParametersRefused([Problem(path="parameters", message=str(error))]) from None
         if not isinstance(given, dict):
             raise ParametersRefused([Problem(path="parameters", message="must be an object")])

@@ -14,15 +14,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, Final
 
 from sandbox.console import Console
+from sandbox.expired import RunExpired
 
 CLEAN_UP_S: Final = 0.5
 """So long what waits may clean up after its run has expired, a step at a time; then it is left where it is."""
-
-
-class RunExpired(BaseException):
-    """The deadline of a run has passed, or nobody waits for it any more. Tenant code cannot catch it: the compiler
-    puts a handler that lets it through in front of every handler of theirs.
-    """
 
 
 class RunState:

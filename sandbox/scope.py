@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from sandbox.console import Console
+from sandbox.expired import RunExpired
 from sandbox.protocol import Level
-from sandbox.runs import RUNNING, RunExpired, RunState
+from sandbox.runs import RUNNING, RunState
 
 
 class OutsideRun(RuntimeError):

@@ -9,14 +9,14 @@ from typing import Any, Final
 import orjson
 
 from sandbox import scope
-from sandbox.parameters import Signature
+from sandbox.expired import RunExpired
+from sandbox.parameters import Signature, from_json
 from sandbox.protocol import CodeError, Load, Problem
 from sandbox.python import bundle
 from sandbox.python.builtins import make_builtins
 from sandbox.python.compiler import BODY, INLINE, CodeRefused, compile_body
 from sandbox.python.modules import Modules
 from sandbox.python.output_modules import output_modules
-from sandbox.runs import RunExpired
 
 Body = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -80,7 +80,7 @@ class Workspace:
 
     def inline(self, code: str, parameters_json: bytes) -> tuple[Body, dict[str, Any], list[Any]]:
         """A body that is run once, with the values it is called with. Raises: CodeRefused."""
-        parameters: dict[str, Any] = orjson.loads(parameters_json)
+        parameters: dict[str, Any] = from_json(parameters_json)
         signature = Signature({name: {} for name in parameters})
         body = self._define(
             compile_body(INLINE, code, tuple(parameters), modules=self._modules, siblings=self.functions)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sandbox import protocol, worker
 from sandbox.jail.lockdown import CONNECTION_FD, lock_down
+from sandbox.python.frozen_classes import freeze_own_classes
 from sandbox.python.modules import preload
 
 
@@ -112,6 +113,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     preload(sys.argv[2].split(","))
     worker.prepare()
+    freeze_own_classes()
     zygote = Zygote(control)
     # What exists now is shared by every worker: keep the collector from writing to its pages.
     gc.collect()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from sandbox.python import guards, ownership
+from sandbox.python.checks import CHECKS
 from sandbox.python.rewrites import Hook
 from sandbox.python.words import words
 
@@ -50,6 +51,9 @@ _ABSENT: Final = {
 BUILTIN_NAMES: Final = _NATIVE | _EXCEPTIONS | _GUARDED.keys() | {"print"}
 """The public names that tenant code finds without importing anything."""
 
+NEVER_GLOBAL: Final = BUILTIN_NAMES | _ABSENT.keys()
+"""Names that no `global` may bind: it would hide them from every function of the workspace."""
+
 
 def _absent(name: str, advice: str) -> Callable[..., NoReturn]:
     def absent(*_args: Any, **_options: Any) -> NoReturn:
@@ -82,6 +86,7 @@ def make_builtins(
     `stop` is what ends an expired run, `check` raises it if the current run has expired; both are called by code that
     the compiler puts in. The namespace itself needs `__name__`, a string that names no module of the process.
     """
+    CHECKS.check = check
     return {
         **_PROVIDED,
         "print": print_,

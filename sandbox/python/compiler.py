@@ -96,8 +96,12 @@ def compile_body(
             compiled = _compile(name, code, parameters, _offered(modules), siblings)
     except SyntaxError as error:
         raise CodeRefused([_from_syntax_error(name, error)]) from None
-    except (RecursionError, MemoryError):
+    except RecursionError:
         raise CodeRefused([CodeError(name, 1, 1, "the code is nested too deeply: split it up")]) from None
+    except MemoryError:
+        # The parser says this of nesting too, when its own stack is full.
+        message = "the code is too large or nested too deeply: split it up, and pass data as parameters"
+        raise CodeRefused([CodeError(name, 1, 1, message)]) from None
     except UnicodeEncodeError as error:
         line = len(_lines(code[: error.start]))
         message = "the code has half of a surrogate pair in it, which is no character"
@@ -140,14 +144,12 @@ def _wrapped(name: str, tree: ast.Module, parameters: Sequence[str]) -> ast.Modu
     if tree.body:
         function.body = tree.body
     if not returns(tree) and binds(tree, "result"):
-        end = tree.body[-1]
-        nothing = ast.Assign(targets=[ast.Name(id="result", ctx=ast.Store())], value=ast.Constant(value=None))
+        first, last = tree.body[0], tree.body[-1]
         result = ast.Return(value=ast.Name(id="result", ctx=ast.Load()))
-        function.body = [
-            ast.copy_location(nothing, tree.body[0]),
-            *tree.body,
-            ast.copy_location(result, end),
-        ]
+        function.body = [*tree.body, ast.copy_location(result, last)]
+        if "result" not in named:  # a parameter of this name has a value already
+            nothing = ast.Assign(targets=[ast.Name(id="result", ctx=ast.Store())], value=ast.Constant(value=None))
+            function.body.insert(0, ast.copy_location(nothing, first))
     return ast.fix_missing_locations(module)
 
 
@@ -172,7 +174,11 @@ def _from_finding(name: str, finding: Finding, lines: list[str]) -> CodeError:
 
 
 def _from_syntax_error(name: str, error: SyntaxError) -> CodeError:
-    return CodeError(name, max(error.lineno or 1, 1), max(error.offset or 1, 1), error.msg or "invalid syntax")
+    message = error.msg or "invalid syntax"
+    if "set_int_max_str_digits" in message:
+        # Python's own words name a function that is not offered.
+        message = f"a number has more than {sys.get_int_max_str_digits()} digits: write it in hexadecimal"
+    return CodeError(name, max(error.lineno or 1, 1), max(error.offset or 1, 1), message)
 
 
 def _lines(code: str) -> list[str]:

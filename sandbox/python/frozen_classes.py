@@ -8,7 +8,7 @@ is no call that gives a class this flag after it was made, so the word of flags 
 
 import ctypes
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 _IMMUTABLE: Final = 1 << 8
@@ -31,12 +31,25 @@ def freeze_classes(roots: Collection[str]) -> None:
     For the process that workers are forked from. Classes made later are not affected, nor are those inherited from
     frozen ones. Raises: RuntimeError if the interpreter does not work as this module thinks it does.
     """
+    wanted = {*roots, *(f"_{root}" for root in roots)}
+    _freeze(lambda module: module.partition(".")[0] in wanted)
+
+
+def freeze_own_classes() -> None:
+    """Freeze every class of the sandbox that now exists, so that no function changes `log` or a façade for another.
+
+    Not those of the protocol: they are never in a tenant's hands, and their library keeps things on them.
+    Raises: RuntimeError as `freeze_classes` does.
+    """
+    _freeze(lambda module: module.startswith("sandbox.") and not module.startswith("sandbox.protocol"))
+
+
+def _freeze(is_wanted: Callable[[str], bool]) -> None:
     if sys.implementation.name != "cpython":
         raise RuntimeError("classes can be frozen in CPython only")
     offset = _flags_offset_bytes()
-    wanted = {*roots, *(f"_{root}" for root in roots)}
     for cls in _all_classes():
-        if str(type.__dict__["__module__"].__get__(cls)).partition(".")[0] in wanted and not cls.__flags__ & _IMMUTABLE:
+        if is_wanted(str(type.__dict__["__module__"].__get__(cls))) and not cls.__flags__ & _IMMUTABLE:
             ctypes.c_ulong.from_address(id(cls) + offset).value |= _IMMUTABLE
             if not cls.__flags__ & _IMMUTABLE:
                 raise RuntimeError(f"{cls!r} could not be frozen")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sandbox.python import names, ownership
 from sandbox.python.names import Verdict
 from sandbox.python.safe_format import made_safe
+from sandbox.python.shown_classes import shown_class
 
 _MISSING: Final = object()
 
@@ -46,7 +47,7 @@ class type(metaclass=_TypeMeta):  # noqa: A001, N801 - what tenant code sees its
 def type_of(obj: object) -> object:
     """The class of an object; for a class, the stand-in, whatever its metaclass."""
     cls = builtins.type(obj)
-    return type if issubclass(cls, builtins.type) else cls
+    return type if issubclass(cls, builtins.type) else shown_class(cls)
 
 
 def _plain(name: object) -> str:
@@ -56,7 +57,7 @@ def _plain(name: object) -> str:
     return str.__str__(name)
 
 
-def guarded_attribute(obj: Any, name: str, /) -> Any:
+def guarded_attribute(obj: Any, name: str, /) -> Any:  # noqa: PLR0911 - a table of names, a line each
     """The safe form of an attribute in `names.GUARDED`. Raises: AttributeError."""
     match name:
         case "__class__":
@@ -69,8 +70,49 @@ def guarded_attribute(obj: Any, name: str, /) -> Any:
             return _checked_method(obj, name, names.writing, name_at=-2)
         case "__delattr__":
             return _checked_method(obj, name, names.writing, name_at=-1)
-        case _:
+        case "__getattribute__":
             return _checked_method(obj, name, names.reading, name_at=-1)
+        case "__members__" | "groupindex":
+            found = builtins.getattr(obj, name)
+            return types.MappingProxyType(dict(found)) if builtins.type(found) is types.MappingProxyType else found
+        case _ if name in names.FUTURE_METHODS:
+            return _future_method(obj, name)
+        case _:
+            return _own_method(obj, name)
+
+
+def _future_method(obj: Any, name: str) -> Any:
+    cls = obj if isinstance(obj, builtins.type) else builtins.type(ownership.bound_to(obj))
+    if not ownership.is_own(cls) and cls.__module__.partition(".")[0] in {"asyncio", "_asyncio", "uvloop"}:
+        raise AttributeError(f"the attribute {name!r} of {cls.__name__!r} cannot be used: {names.advice(name)}")
+    return builtins.getattr(obj, name)
+
+
+def _own_method(obj: Any, name: str) -> Any:
+    """`obj.__init__` and the like: natively on the tenant's own objects, checked on classes that can be its bases."""
+    subject = ownership.bound_to(obj)
+    if not isinstance(obj, builtins.type):
+        cls = subject if isinstance(subject, builtins.type) else builtins.type(subject)
+        # Binding a function by hand is harmless: `f.__get__(obj)`.
+        if ownership.is_own(cls) or (name == "__get__" and cls is types.FunctionType):
+            return builtins.getattr(obj, name)
+        raise AttributeError(_own_only(name))
+    if ownership.is_own(next((base for base in obj.__mro__ if name in base.__dict__), obj)):
+        return builtins.getattr(obj, name)
+    native = builtins.getattr(obj, name)
+
+    def checked(*args: Any, **options: Any) -> Any:
+        first = args[0] if args else None
+        # `Base.__init__(self)` and `Base.__new__(cls)`.
+        if not ownership.is_own(first if isinstance(first, builtins.type) else builtins.type(first)):
+            raise AttributeError(_own_only(name))
+        return native(*args, **options)
+
+    return checked
+
+
+def _own_only(name: str) -> str:
+    return f"{name} can be used on objects of your own classes only: {names.advice(name)}"
 
 
 def _checked_method(obj: Any, method: str, rule: Callable[[str], Verdict], *, name_at: int) -> Callable[..., Any]:
@@ -183,5 +225,6 @@ def build_class(body: Any, name: str, /, *bases: Any, **options: Any) -> Any:
             raise TypeError(f"{shown!r} cannot be inherited from: only your own classes and those a module offers can")
     cls = builtins.__build_class__(body, name, *bases, **options)
     if isinstance(cls, builtins.type):
+        ownership.freeze_slots(cls)
         ownership.adopt(cls)
     return cls

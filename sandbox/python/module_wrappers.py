@@ -1,16 +1,17 @@
 """Safe forms of what some modules offer: helpers that take attribute names as data, or trust the classes they get."""
 
+import copy
 import dataclasses
 import email.utils
-import enum
 import functools
 import operator
 import types
 import typing
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sandbox.python import guards, ownership
+from sandbox.python import guards, ownership, safe_copy
 from sandbox.python.names import Verdict, reading
 
 _PLAIN_FIELD: Final = dict(vars(dataclasses.Field))
@@ -54,8 +55,9 @@ def update_wrapper(wrapper: Any, wrapped: Any, *_names: Any, **_options: Any) ->
     the `__dict__` of an object can be whatever its class says.
     """
     if type(wrapper) is types.FunctionType and type(wrapped) is types.FunctionType:
-        return functools.update_wrapper(wrapper, wrapped)
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        return functools.update_wrapper(wrapper, wrapped, ("__name__", "__qualname__", "__doc__"))
+    # Not `__module__`: libraries look the module of a class up by this name.
+    for name in ("__name__", "__qualname__", "__doc__"):
         if hasattr(wrapped, name):
             setattr(wrapper, name, getattr(wrapped, name))
     return wrapper
@@ -64,6 +66,53 @@ def update_wrapper(wrapper: Any, wrapped: Any, *_names: Any, **_options: Any) ->
 def wraps(wrapped: Any, *_names: Any, **_options: Any) -> Callable[[Any], Any]:
     """functools.wraps, for the attributes that it copies by default."""
     return lambda wrapper: update_wrapper(wrapper, wrapped)
+
+
+class cached_property:  # noqa: N801 - what tenant code sees its name is
+    """functools.cached_property, for objects of the tenant's own and under the one name it has in their class.
+
+    The real one has an attribute that says which item of the object's `__dict__` it gives, whatever the object.
+    """
+
+    __slots__ = ("_func", "_name")
+
+    def __init__(self, func: Callable[[Any], Any]) -> None:
+        self._func = func
+        self._name: str | None = None
+
+    def __set_name__(self, _owner: type, name: object) -> None:
+        if type(name) is not str or reading(name) not in {Verdict.NATIVE, Verdict.PRIVATE}:
+            raise TypeError(f"{name!r} cannot be the name of a cached_property")
+        if self._name not in {None, name}:
+            raise TypeError(f"cannot assign the same cached_property to two names ({self._name!r} and {name!r})")
+        self._name = name
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        if obj is None:
+            return self
+        name = self._name
+        if name is None:
+            raise TypeError("cannot use a cached_property that was not assigned in a class body")
+        if not ownership.is_own(type(obj)):
+            raise TypeError("cached_property is for objects of your own classes")
+        if reading(name) is Verdict.PRIVATE:
+            ownership.private(obj, name)
+        kept = vars(obj)
+        if name not in kept:
+            kept[name] = self._func(obj)
+        return kept[name]
+
+    __class_getitem__: Any = classmethod(types.GenericAlias)
+
+
+def _no_callback(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(make, ("__name__", "__qualname__", "__doc__"), ())
+    def made(obj: Any, callback: None = None) -> Any:
+        if callback is not None:
+            raise TypeError("callbacks of weak references are not offered: look whether the reference is None")
+        return make(obj)
+
+    return made
 
 
 def singledispatch(func: Any) -> Any:
@@ -123,12 +172,27 @@ def _dataclass(cls: Any, options: dict[str, Any]) -> type:
             raise TypeError("field names must be identifiers")
         if any(isinstance(value, dataclasses.Field) and type(value) is not dataclasses.Field for value in own.values()):
             raise TypeError("fields are made by dataclasses.field()")
-    made: type = dataclasses.dataclass(**options)(cls)
+    return _sealed(dataclasses.dataclass(**options)(cls))
+
+
+def _sealed(made: type) -> type:
+    ownership.freeze_slots(made)
     ownership.adopt(made)
+    known = made.__dict__["__dataclass_fields__"]
+    for name, field in known.items():
+        if type(field.name) is not str or field.name != name:
+            raise TypeError(f"the field {name!r} of {made.__name__} was changed")
+        # What field() returned is still the tenant's to change, and every helper reads attributes by these names.
+        known[name] = copy.copy(field)
     if "__match_args__" in made.__dict__:
         # A field may be called `_name` or `format`; a pattern must not read such an attribute off other objects.
         type.__setattr__(made, "__match_args__", ownership.native_match_args(made))
     return made
+
+
+def fields(class_or_instance: Any) -> tuple[Any, ...]:
+    """dataclasses.fields; copies, which are the caller's to change."""
+    return tuple(map(copy.copy, dataclasses.fields(class_or_instance)))
 
 
 def get_origin(annotation: Any) -> Any:
@@ -143,9 +207,12 @@ def make_msgid(idstring: str | None = None, domain: str = "localhost") -> str:
 
 
 WRAPPERS: Final[Mapping[str, Mapping[str, object]]] = {
-    "dataclasses": {"dataclass": dataclass},
+    "copy": {"copy": safe_copy.copy, "deepcopy": safe_copy.deepcopy}
+    | ({"replace": safe_copy.replace} if hasattr(copy, "replace") else {}),
+    "dataclasses": {"dataclass": dataclass, "fields": fields},
     "email.utils": {"make_msgid": make_msgid},
     "functools": {
+        "cached_property": cached_property,
         "singledispatch": singledispatch,
         "singledispatchmethod": singledispatchmethod,
         "total_ordering": total_ordering,
@@ -154,33 +221,10 @@ WRAPPERS: Final[Mapping[str, Mapping[str, object]]] = {
     },
     "operator": {"attrgetter": attrgetter, "methodcaller": methodcaller},
     "typing": {"get_origin": get_origin},
+    "weakref": {
+        "ref": _no_callback(weakref.ref),
+        "proxy": _no_callback(weakref.proxy),
+        "WeakMethod": _no_callback(weakref.WeakMethod),
+    },
 }
 """By module, what stands in place of the names of the same spelling."""
-
-
-def harden() -> None:
-    """Make `Enum("Name", {...})` refuse names with two underscores, in this whole process.
-
-    The class itself has to be offered as it is, so that it can be inherited from, and its functional form would put
-    whatever it is given into the new class: `__reduce_ex__`, say, by which `copy` can be made to set any attribute.
-    """
-    native: Any = enum.EnumMeta._create_  # type: ignore[attr-defined] # private; the one place all calls pass
-    if getattr(native, "is_hardened", False):
-        return
-
-    def _create_(cls: Any, class_name: Any, names: Any, **options: Any) -> Any:
-        if isinstance(names, str):
-            names = str.__str__(names).replace(",", " ").split()
-        entries = list(names.items()) if isinstance(names, dict) else list(names)
-        members = [item if isinstance(item, str) else tuple(item) for item in entries]
-        for member in members:
-            name = member if isinstance(member, str) else member[0]
-            if type(name) is not str or name.startswith("_"):
-                raise ValueError(f"{name!r} cannot be the name of a member")
-        mixin = options.get("type")
-        if mixin is not None and not ownership.may_be_inherited(mixin):
-            raise TypeError("this type cannot be inherited from")
-        return native(cls, class_name, members, **options)
-
-    _create_.is_hardened = True  # type: ignore[attr-defined] # a mark, so that it is done once
-    enum.EnumMeta._create_ = _create_  # type: ignore[attr-defined] # private; the one place all calls pass

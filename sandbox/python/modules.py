@@ -4,16 +4,18 @@ A façade cannot be changed, has no `__dict__` that code could reach, and holds 
 under their own name. It has no `__name__` either: with one, `from a import b` would fall back to `sys.modules["a.b"]`.
 """
 
+import decimal
 import importlib
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 from sandbox.python import ownership
-from sandbox.python.frozen_classes import freeze_classes
+from sandbox.python.frozen_classes import freeze_classes, freeze_own_classes
+from sandbox.python.hardening import harden
 from sandbox.python.module_tables import DEFAULT_MODULES, NEVER, ONLY, SUBMODULES, offered_modules
-from sandbox.python.module_wrappers import WRAPPERS, harden
+from sandbox.python.module_wrappers import WRAPPERS
 from sandbox.python.output_modules import SILENT, logging_facade, output_modules
 
 __all__ = ["DEFAULT_MODULES", "Facade", "Modules", "logging_facade", "output_modules", "preload"]
@@ -145,18 +147,47 @@ def public_names(name: str) -> dict[str, object]:
         for name in offered
         if not name.startswith("_") and name not in NEVER.get(module.__name__, ()) and hasattr(module, name)
     }
-    public = {name: value for name, value in public.items() if not isinstance(value, types.ModuleType)}
+    public = {name: _unshared(value) for name, value in public.items() if not isinstance(value, types.ModuleType)}
     return {**public, **WRAPPERS.get(module.__name__, {})}
+
+
+class Table(Mapping[Any, Any]):
+    """A dict of a library, which nobody can change. Not a `MappingProxyType`: `proxy | other` hands its dict over."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[Any, Any]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def _unshared(value: object) -> object:
+    """What a module shares with everybody, in a form in which no function can change it for another."""
+    if type(value) is dict:
+        return Table(value)
+    if type(value) is list:
+        return tuple(value)
+    if type(value) is set:
+        return frozenset(value)
+    return value.copy() if type(value) is decimal.Context else value
 
 
 def preload(allowed: Collection[str]) -> None:
     """Import what these modules need, once, so that workers forked from this process share it.
 
-    Also closes two gaps that a façade cannot, for this whole process: see `module_wrappers.harden` and
-    `frozen_classes`.
+    Also closes two gaps that a façade cannot, for this whole process: see `hardening` and `frozen_classes`.
     """
     for name in offered_modules(allowed):
         importlib.import_module(name)
     importlib.import_module("_strptime")  # for `strptime`, which imports it when it is first called
     harden()
-    freeze_classes({name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys())
+    freeze_classes({name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys() | {"weakrefset", "markupbase"})
+    freeze_own_classes()

@@ -49,14 +49,27 @@ sets attributes of any name from what they return), and whatever changes what an
 MATCH_ARGS: Final = "__match_args__"
 """Positional patterns read whatever attributes this names, so it may only be a literal that can be checked."""
 
-GUARDED: Final = frozenset(
-    {"format", "format_map", "__class__", "__dict__", "__setattr__", "__delattr__", "__getattribute__"}
+OWN_METHODS: Final = frozenset(
+    words("__get__ __set__ __delete__ __set_name__ __init__ __new__ __getattr__ __copy__ __deepcopy__ __replace__")
+)
+"""What the language calls by itself. Called by name on a library's object, it would read or change any attribute of
+any object (`functools.cached_property.__get__`), or make an object anew under those who share it."""
+
+FUTURE_METHODS: Final = frozenset({"add_done_callback", "remove_done_callback", "set_result", "set_exception"})
+"""What asyncio would run on behalf of no run. Classes of the tenant's may well have methods of these names."""
+
+GUARDED: Final = (
+    frozenset({"format", "format_map", "__class__", "__dict__", "__setattr__", "__delattr__", "__getattribute__"})
+    # Views of a library's own dict, which `view | other` hands to `other`.
+    | {"__members__", "groupindex"}
+    | OWN_METHODS
+    | FUTURE_METHODS
 )
 """Attributes that are replaced by a safe form when they are read."""
 
 READABLE: Final = (DEFINABLE - GUARDED) | frozenset(
     {"__name__", "__qualname__", "__module__", "__cause__", "__context__", "__suppress_context__", "__notes__"}
-    | {"__members__", MATCH_ARGS}
+    | {MATCH_ARGS}
 )
 """Dunder attributes that may be read natively."""
 
@@ -88,6 +101,8 @@ REFUSED: Final = (
     | {"mro", "func_globals", "func_code", "func_closure", "func_defaults", "func_dict", "func_name"}
     # A task or a lock leads to the event loop, and that to processes and sockets.
     | {"get_loop", "get_coro", "get_stack", "print_stack", "get_context"}
+    # The factory of an email policy makes subclasses of any class that it is given.
+    | {"header_factory", "map_to_type"}
 )
 """Attributes that lead out of a value into the machinery that runs it."""
 
@@ -144,6 +159,13 @@ _ADVICE: Final = {
     "__func__": "keep the function under a name of your own",
     "get_coro": "keep the coroutine under a name of your own",
     "__getattribute__": "define __getattr__",
+    "header_factory": "pass EmailPolicy(header_factory=…) a function of your own",
+    **dict.fromkeys(FUTURE_METHODS, "await the task, or use an asyncio.Event or asyncio.Queue"),
+    "__init__": "call the class",
+    "__new__": "call the class",
+    "__copy__": "use copy.copy",
+    "__deepcopy__": "use copy.deepcopy",
+    "__replace__": "use copy.replace or dataclasses.replace",
     MATCH_ARGS: "assign a tuple of plain attribute names, written out, in the class body",
 }
 

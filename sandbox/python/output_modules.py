@@ -4,7 +4,7 @@ import contextlib
 import io
 import pprint
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from sandbox.python.tracebacks import describe, safe_text
@@ -47,7 +47,7 @@ class Logger:
         self.level = 0
         self.disabled = False
         self.propagate = True
-        self.handlers: list[object] = []
+        self.handlers: Sequence[object] = []
 
     def log(self, level: int, msg: object, *args: object, **options: Any) -> None:
         """Write `msg % args`; `exc_info` adds the traceback, `extra` its items as fields."""
@@ -126,16 +126,30 @@ def _error_of(exc_info: object) -> BaseException | None:
     return sys.exception() if exc_info else None
 
 
+class _RootLogger(Logger):
+    """The one logger that every function has: nothing can be set on it, so that none silences another."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log, "root")
+        self.handlers = ()
+        vars(self)["_closed"] = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_closed" in vars(self):
+            raise AttributeError("the root logger cannot be changed: use logging.getLogger(name)")
+        super().__setattr__(name, value)
+
+    def setLevel(self, level: int | str) -> None:  # noqa: N802 - the name it has in logging
+        """Nothing: a level would be every function's."""
+
+
 def logging_facade(log: Log) -> dict[str, object]:
     """What `import logging` gives: loggers that write to the run's log, and nothing that writes elsewhere."""
-    root = Logger(log, "root")
-    loggers = {"root": root}
+    root = _RootLogger(log)
 
     def getLogger(name: str | None = None) -> Logger:  # noqa: N802 - the name it has in logging
-        key = name or "root"
-        if key not in loggers:
-            loggers[key] = Logger(log, key)
-        return loggers[key]
+        # A new one each time: what a function sets on it is not heard by others who ask for the same name.
+        return Logger(log, name or "root")
 
     def getLevelName(level: int | str) -> int | str:  # noqa: N802 - the name it has in logging
         if isinstance(level, str):

@@ -25,6 +25,8 @@ _OPEN_MODULES: Final = frozenset(
 _ALIASES: Final = (types.GenericAlias, type(typing.Iterable[int]), type(typing.List))  # noqa: UP006 - its type is wanted
 _SELF: Final[Any] = vars(super)["__self__"].__get__
 _SELF_CLASS: Final[Any] = vars(super)["__self_class__"].__get__
+_NEVER_BASES: Final = (type, super, types.GenericAlias, ref)
+"""What they make stands for another object, and the rules ask for the exact class."""
 _SPECIAL_BASES: Final = (typing.NamedTuple, typing.TypedDict)
 
 # By weak reference, so that a class made in a run goes when the run does: the private names that classes of a library
@@ -42,6 +44,32 @@ def bound_to(obj: Any) -> Any:
 def offer(cls: type) -> None:
     """Let tenant code inherit from this class."""
     _offered.add(cls)
+
+
+def is_offered(cls: type) -> bool:
+    """Was this class given to tenant code under a name?"""
+    return cls in _offered
+
+
+def freeze_slots(cls: type) -> None:
+    """Make `__slots__` of a new class a tuple: `copy` reads the attributes that it names, whenever it is asked to.
+
+    Raises: TypeError for names with two underscores.
+    """
+    slots = cls.__dict__.get("__slots__")
+    if slots is None:
+        return
+    found = (slots,) if isinstance(slots, str) else tuple(slots)
+    names = tuple(str.__str__(name) for name in found if isinstance(name, str))
+    for name in names:
+        if name.startswith("__") and name.endswith("__") and name not in {"__dict__", "__weakref__"}:
+            raise TypeError(f"{name!r} cannot be a slot")
+    type.__setattr__(cls, "__slots__", names)
+
+
+def keeps_internals(cls: type) -> bool:
+    """May objects of this class of the tenant's hold things of a library?"""
+    return _own.get(ref(cls)) is None
 
 
 def is_own(cls: type) -> bool:
@@ -79,7 +107,7 @@ def may_be_inherited(base: object) -> bool:
     Every other class can be reached through `type(x)`, and some can be turned against the code that trusts them.
     """
     if isinstance(base, type):
-        if issubclass(base, type):
+        if issubclass(base, _NEVER_BASES):
             return False
         return (base in _offered or is_own(base) or _is_generated(base)) and _has_native_match_args(base)
     # By exact type: an object of the tenant's could say one thing here and another when the class is made.

@@ -13,6 +13,7 @@ from typing import Any, Final
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
 from sandbox.python import import_rules, names
+from sandbox.python.builtins import NEVER_GLOBAL
 from sandbox.python.names import Verdict
 from sandbox.python.rewrites import Hook, check_statement, guard_exits, hook_call, stop_handler
 from sandbox.python.safe_format import find_refused_field
@@ -166,7 +167,7 @@ class Policy(RestrictingNodeTransformer):
             self.check_name(node, name)
             if isinstance(node, ast.Nonlocal):
                 continue
-            if name in names.RESERVED or name in self._siblings:
+            if name in names.RESERVED or name in NEVER_GLOBAL or name in self._siblings:
                 self.error(
                     node, f"`global {name}` would rebind it for other functions: use a name of your own, or cache"
                 )

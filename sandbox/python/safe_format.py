@@ -5,9 +5,11 @@ with Python's own parser before the native method runs, and every attribute must
 """
 
 import _string  # type: ignore[import-not-found] # what the string module itself uses
+from collections import UserString
 from collections.abc import Callable
-from types import BuiltinMethodType
-from typing import Final
+from functools import partial
+from types import BuiltinMethodType, MethodType
+from typing import Any, Final, cast
 
 from sandbox.python import names
 from sandbox.python.names import Verdict
@@ -43,12 +45,26 @@ def _check(template: str) -> None:
 def made_safe(method: object, name: str) -> object:
     """What stands for an attribute called `format` or `format_map`: itself, unless it is that method of a string."""
     native = _NATIVE[name]
+    if getattr(method, "__func__", method) is vars(UserString)[name]:
+        return _of_user_string(method, native)
     if method is native:
         return _unbound(native)
     # The subject is taken from the method, so it does not matter how the method was come by (`super()`, say).
     if isinstance(method, BuiltinMethodType) and method.__name__ == name and isinstance(method.__self__, str):
         return _bound(native, str.__str__(method.__self__))
     return method
+
+
+def _of_user_string(method: object, native: Callable[..., str]) -> Callable[..., str]:
+    safe = _unbound(native)
+
+    def format(subject: UserString, /, *args: object, **fields: object) -> str:  # noqa: A001 - what tenant code sees its name is
+        data: Any = subject.data
+        if not isinstance(data, str):
+            raise TypeError("the data of a UserString must be a string")
+        return safe(data, *args, **fields)
+
+    return partial(format, cast("UserString", method.__self__)) if isinstance(method, MethodType) else format
 
 
 def _unbound(native: Callable[..., str]) -> Callable[..., str]:

@@ -4,17 +4,22 @@ Everything about an exception is tenant input: its `__str__` can raise, return n
 chain of causes can be a circle. Nothing of ours (paths, frames, lines) is in the text.
 """
 
-from collections.abc import Iterator, Mapping
+import collections
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
+from sandbox.expired import RunExpired
 from sandbox.python.compiler import FILENAME_PREFIX
 
 MESSAGE_MAX_BYTES: Final = 8 * 1024
 TRACEBACK_MAX_BYTES: Final = 32 * 1024
 _FRAMES_MAX: Final = 40
 _CHAIN_MAX: Final = 10
+_CHAIN_LOOKED_AT_MAX: Final = 1000
 _LINE_MAX_CHARACTERS: Final = 300
 
 # Through the type, because an object of a tenant's class may have attributes of these names.
@@ -22,6 +27,7 @@ _TRACEBACK: Final[Any] = vars(BaseException)["__traceback__"].__get__
 _CAUSE_OF: Final[Any] = vars(BaseException)["__cause__"].__get__
 _CONTEXT_OF: Final[Any] = vars(BaseException)["__context__"].__get__
 _SUPPRESSED: Final[Any] = vars(BaseException)["__suppress_context__"].__get__
+_SYNTAX_MESSAGE: Final[Any] = vars(SyntaxError)["msg"].__get__
 
 _CAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT: Final = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -48,14 +54,14 @@ class _Frame:
 
 def describe(error: BaseException, sources: Mapping[str, str]) -> Description:
     """Tell what happened. `sources` are the bodies by function name; a body that is not there is told without text."""
-    frames = _frames(error)
+    frames, _ = _frames(error)
     innermost = frames[-1] if frames else _Frame("", 0, "", None)
     parts: list[str] = []
     for chained, joint in _chain(error):
         parts.append(joint)
         parts.extend(_told(chained, sources))
     return Description(
-        type=_capped(type(error).__name__, MESSAGE_MAX_BYTES),
+        type=type_name(error),
         message=safe_text(error),
         function=innermost.function,
         line=innermost.line,
@@ -64,21 +70,35 @@ def describe(error: BaseException, sources: Mapping[str, str]) -> Description:
 
 
 def safe_text(value: object, *, max_bytes: int = MESSAGE_MAX_BYTES) -> str:
-    """`str(value)`, at most that long, whatever `__str__` does; always something that can be written as UTF-8."""
-    try:
-        text = str.__str__(value if isinstance(value, str) else str(value))
-    except Exception as error:  # noqa: BLE001 - a tenant's `__str__` can raise anything
-        return f"<{_capped(type(value).__name__, 200)} whose text cannot be made: {type(error).__name__}>"
-    return _capped(text, max_bytes)
+    """`str(value)`, at most that long, whatever `__str__` does; always something that can be written as UTF-8.
+
+    Only the end of the run passes through.
+    """
+    return _capped(_made(str, value), max_bytes)
 
 
 def safe_repr(value: object, *, max_bytes: int = MESSAGE_MAX_BYTES) -> str:
-    """`repr(value)`, at most that long, whatever `__repr__` does."""
+    """`repr(value)`, at most that long, whatever `__repr__` does. Only the end of the run passes through."""
+    return _capped(_made(repr, value), max_bytes)
+
+
+def type_name(value: object) -> str:
+    """The name of a value's class, cut. It is the tenant's too, and can be of a class of theirs."""
+    return _capped(str.__str__(type(value).__name__), 200)
+
+
+def _made(make: Callable[[object], str], value: object) -> str:
     try:
-        text = str.__str__(repr(value))
-    except Exception as error:  # noqa: BLE001 - a tenant's `__repr__` can raise anything
-        return f"<{_capped(type(value).__name__, 200)} whose text cannot be made: {type(error).__name__}>"
-    return _capped(text, max_bytes)
+        # `str` and `repr` pass on what a tenant's method returns, which can be of a class derived from str.
+        return str.__str__(value if make is str and issubclass(type(value), str) else make(value))
+    except BaseException as error:
+        if _ends_the_run(error):
+            raise
+        return f"<{type_name(value)} whose text cannot be made: {type_name(error)}>"
+
+
+def _ends_the_run(error: BaseException) -> bool:
+    return type(error) is RunExpired
 
 
 def _capped(text: str, max_bytes: int, *, keep_end: bool = False) -> str:
@@ -102,65 +122,91 @@ def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
         current = current.tb_next
 
 
-def _frames(error: BaseException) -> list[_Frame]:
-    frames = []
+def _frames(error: BaseException) -> tuple[list[_Frame], int]:
+    """The tenant's frames, outermost first, and how many were left out in the middle."""
+    first: list[TracebackType] = []
+    last: collections.deque[TracebackType] = collections.deque(maxlen=_FRAMES_MAX // 2)
+    count = 0
     for entry in _tracebacks(error):
-        code = entry.tb_frame.f_code
-        if not code.co_filename.startswith(FILENAME_PREFIX):
-            continue
-        function = code.co_filename[len(FILENAME_PREFIX) : -1]
-        positions = list(code.co_positions())[entry.tb_lasti // 2] if entry.tb_lasti >= 0 else (None,) * 4
-        line, end_line, start, end = positions
-        columns = (start, end) if start is not None and end is not None and line == end_line else None
-        frames.append(_Frame(function, entry.tb_lineno or 0, code.co_name, columns))
-    return frames
+        if entry.tb_frame.f_code.co_filename.startswith(FILENAME_PREFIX):
+            count += 1
+            if len(first) < _FRAMES_MAX // 2:
+                first.append(entry)
+            else:
+                last.append(entry)
+    return [_frame(entry) for entry in (*first, *last)], count - len(first) - len(last)
+
+
+def _frame(entry: TracebackType) -> _Frame:
+    code = entry.tb_frame.f_code
+    nowhere = (None, None, None, None)
+    # One of the positions, not a list of all: a body can have a million.
+    positions = itertools.islice(code.co_positions(), entry.tb_lasti // 2, None) if entry.tb_lasti >= 0 else iter(())
+    line, end_line, start, end = next(positions, nowhere)
+    columns = (start, end) if start is not None and end is not None and line == end_line else None
+    function = code.co_filename[len(FILENAME_PREFIX) : -1]
+    return _Frame(function, entry.tb_lineno or 0, code.co_name, columns)
+
+
+def _is_the_tenants(error: BaseException) -> bool:
+    """Whether an earlier exception is one to tell: it came through tenant code, or was only made and never raised."""
+    entries = _tracebacks(error)
+    return _TRACEBACK(error) is None or any(
+        entry.tb_frame.f_code.co_filename.startswith(FILENAME_PREFIX) for entry in entries
+    )
 
 
 def _chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
-    """The exception and those it came from, oldest first, each with the text that joins it to the one before."""
-    chain: list[tuple[BaseException, str]] = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen and len(chain) < _CHAIN_MAX:
-        seen.add(id(current))
+    """The exception and those it came from, oldest first, each with the text that joins it to the one before.
+
+    What was raised and handled among our own frames is no part of the story.
+    """
+    chain: list[tuple[BaseException, str]] = [(error, "")]
+    """The text beside each joins it to the one that follows in the list, which is the earlier one."""
+    seen = {id(error)}
+    current = error
+    joint = ""
+    while len(chain) < _CHAIN_MAX and len(seen) < _CHAIN_LOOKED_AT_MAX:
         cause = _CAUSE_OF(current)
-        context = _CONTEXT_OF(current)
-        suppressed = _SUPPRESSED(current)
-        earlier = cause if cause is not None else None if suppressed else context
-        joint = _CAUSE if cause is not None else _CONTEXT
-        chain.append((current, joint if earlier is not None and id(earlier) not in seen else ""))
+        earlier = cause if cause is not None else None if _SUPPRESSED(current) else _CONTEXT_OF(current)
+        if earlier is None or id(earlier) in seen:
+            break
+        joint = joint or (_CAUSE if cause is not None else _CONTEXT)
+        seen.add(id(earlier))
         current = earlier
-    if chain:
-        last, _ = chain[-1]
-        chain[-1] = (last, "")
+        if _is_the_tenants(earlier):
+            chain[-1] = (chain[-1][0], joint)
+            chain.append((earlier, ""))
+            joint = ""
     return reversed(chain)
 
 
 def _told(error: BaseException, sources: Mapping[str, str]) -> Iterator[str]:
-    frames = _frames(error)
+    frames, skipped = _frames(error)
     if frames:
         yield "Traceback (most recent call last):\n"
-    skipped = len(frames) - _FRAMES_MAX
     for number, frame in enumerate(frames):
-        if skipped > 0 and _FRAMES_MAX // 2 <= number < _FRAMES_MAX // 2 + skipped:
-            if number == _FRAMES_MAX // 2:
-                yield f"  … {skipped} more calls …\n"
-            continue
+        if skipped and number == _FRAMES_MAX // 2:
+            yield f"  … {skipped} more calls …\n"
         within = "" if frame.within == frame.function else f", in {frame.within}"
         yield f'  Function "{frame.function}", line {frame.line}{within}\n'
         yield from _source_lines(frame, sources)
-    if isinstance(error, SyntaxError):
-        yield f"{type(error).__name__}: {safe_text(error.msg)}\n"
-    else:
-        text = safe_text(error)
-        yield f"{_capped(type(error).__name__, 200)}: {text}\n" if text else f"{type(error).__name__}\n"
+    # Without the place, which `str` adds: that line is in the text of the frames or nowhere the reader could look.
+    text = safe_text(_SYNTAX_MESSAGE(error) if issubclass(type(error), SyntaxError) else error)
+    yield f"{type_name(error)}: {text}\n" if text else f"{type_name(error)}\n"
+
+
+@functools.lru_cache(maxsize=1)
+def _lines(source: str) -> list[str]:
+    # Frames follow each other in one body; a body of a megabyte is not taken apart for each of them.
+    return source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _source_lines(frame: _Frame, sources: Mapping[str, str]) -> Iterator[str]:
     source = sources.get(frame.function)
     if source is None:
         return
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = _lines(source)
     if not 0 < frame.line <= len(lines):
         return
     line = lines[frame.line - 1]

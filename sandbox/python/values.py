@@ -1,217 +1,171 @@
 """The JSON form of what tenant code returns and logs.
 
-Natively: None, bool, int, float (NaN and infinities are null), str, list, dict, tuple, datetime, date, time, UUID (all
-ISO or canonical text), dataclasses (their attributes, without those that begin with an underscore) and enums (their
-values). Beyond that: Decimal is text, so that no digit is lost; a set is a list, sorted if it can be; a namedtuple is a
-list; an int of any size is a number; keys that are int, float, bool, None, dates, UUIDs or enums become text as `json`
-has it. Everything else is refused with the path of the value.
+None, bool, int, float (NaN and infinities are null), str, list, dict, tuple, datetime, date, time, UUID (all ISO or
+canonical text), dataclasses (their attributes, without those that begin with an underscore) and enums (their values).
+Decimal is text, so that no digit is lost; a set is a list, sorted if it holds one comparable built-in kind; a
+namedtuple is a list; an int of any size is a number; keys that are int, float, bool, None, dates, UUIDs or enums become
+text as `json` has it. Everything else is refused with the path of the value.
+
+orjson is fast and believes what it is given: a tenant's method that runs while it works, or an allocation that fails,
+ends the process. It therefore sees exact built-in types only, nothing runs beside it, and only after the memory it can
+need has been seen to be there.
 """
 
-import datetime as dt
-import decimal
-import enum
-import uuid
-from collections.abc import Iterator
+import gc
+import json
+import mmap
+import sys
 from typing import Any, Final
 
 import orjson
 
-from sandbox.python.tracebacks import safe_repr
+from sandbox.python.plain_values import DEPTH_MAX, Rebuilding, ResultRefused, TooLarge
+from sandbox.python.tracebacks import safe_repr, type_name
 
-_DEPTH_MAX: Final = 250
-"""orjson goes no deeper than 254."""
-_INT64_MIN: Final = -(2**63)
-_UINT64_MAX: Final = 2**64 - 1
-_PATH_KEY_MAX_CHARACTERS: Final = 80
+__all__ = ["ResultRefused", "encode_field", "encode_result", "encode_text"]
+
 _FIELD_REPR_MAX_BYTES: Final = 2048
+_ATOMS: Final = frozenset({int, float, bool, type(None)})
+_WIDE: Final = 32
+"""From so many items on, asking for all types at once is cheaper than asking each."""
+_MEMORY_FACTOR: Final = 96
+"""orjson makes room for 8 times a text's UTF-8, rounds up to a power of two, and may hold the old buffer beside it."""
+_MEMORY_LEAST_BYTES: Final = 4096
+_MAPPED_BYTES: Final = 64 * 1024
+_FRUGAL_FACTOR: Final = 4
+_HEAP_PIECE_BYTES: Final = 2 << 20
+_slow_encoder: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
-_NATIVE_SCALARS: Final = (dt.datetime, dt.date, uuid.UUID)
+
+class _NotPlain(Exception):
+    """There is something in a value that orjson must not see as it is."""
 
 
-class ResultRefused(Exception):
-    """A value that has no JSON form; `path` is like `result.items[3].when`."""
-
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path} {message}")
-        self.path = path
-        self.message = message
-
-
-def encode_result(value: object) -> bytes:
-    """JSON of a value, in one call for the ordinary ones. Raises: ResultRefused.
+def encode_result(value: object, *, max_bytes: int | None = None) -> bytes:
+    """JSON of a value, at most that long. Raises: ResultRefused.
 
     What ends a run (`BaseException`, `MemoryError`) passes through as it is.
     """
+    most = sys.maxsize if max_bytes is None else max_bytes
+    kind = type(value)
     try:
-        return orjson.dumps(value, _beyond_orjson)
-    except TypeError as error:
-        # orjson wraps whatever its helper raises.
-        if error.__cause__ is not None and _ends_the_run(error.__cause__):
-            raise error.__cause__ from None
-    except RecursionError:
-        pass
-    return orjson.dumps(_Walk().plain(value, "result"))
+        if kind is str:
+            encoded = _dumps(value, len(value))  # type: ignore[arg-type]  # it is a str
+        elif kind in _ATOMS:
+            encoded = _dumps(value, 1)
+        else:
+            encoded = _as_it_is(value, most)
+    except (_NotPlain, TypeError):
+        # TypeError is orjson's, for numbers of more than 64 bits and halves of surrogate pairs.
+        encoded = _rebuilt(value, most)
+    if len(encoded) > most:
+        raise TooLarge(most)
+    return encoded
 
 
-def encode_field(value: object) -> object:
-    """A log field as orjson will take it: its JSON form, or a capped `repr` if it has none."""
-    if value is None or value is True or value is False or type(value) is float:
-        return value
+def encode_field(value: object, *, max_bytes: int | None = None) -> bytes:
+    """JSON of a log field. One without a form is a capped `repr`; one that is longer is told by its type."""
     try:
-        return orjson.Fragment(encode_result(value))
+        return encode_result(value, max_bytes=max_bytes)
+    except TooLarge:
+        return encode_text(f"<{type_name(value)} of more than {max_bytes} bytes of JSON>")
     except ResultRefused:
-        return safe_repr(value, max_bytes=_FIELD_REPR_MAX_BYTES)
+        return encode_text(safe_repr(value, max_bytes=_FIELD_REPR_MAX_BYTES))
 
 
-def _ends_the_run(error: BaseException) -> bool:
-    return not isinstance(error, Exception) or isinstance(error, MemoryError)
-
-
-def _beyond_orjson(value: object) -> object:
-    if isinstance(value, decimal.Decimal):
-        return decimal.Decimal.__str__(value)
-    if isinstance(value, set | frozenset):
-        return _in_order(value)
-    if isinstance(value, tuple):
-        return list(tuple.__iter__(value))
-    raise TypeError
-
-
-def _in_order(items: "set[Any] | frozenset[Any]") -> list[Any]:
-    found = list(set.__iter__(items) if isinstance(items, set) else frozenset.__iter__(items))
+def encode_text(text: str) -> bytes:
+    """JSON of a text; of what is no character in it (half of a surrogate pair), the escape."""
+    exact = str.__str__(text)
     try:
-        return sorted(found)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - a tenant's `__lt__` can raise anything
-        return found
+        return _dumps(exact, len(exact))
+    except (TypeError, ResultRefused):
+        exact = exact.encode(errors="backslashreplace").decode()
+        return _dumps(exact, len(exact))
 
 
-class _Walk:
-    """Takes a value apart in Python: finds what orjson refused, or makes of it what orjson takes."""
-
-    def __init__(self) -> None:
-        self._open: set[int] = set()
-
-    def plain(self, value: Any, path: str) -> object:  # noqa: PLR0911 - a table of types, one line each
-        """The value in terms of what orjson takes. Raises: ResultRefused."""
-        if value is None or value is True or value is False:
-            return value
-        if isinstance(value, enum.Enum):
-            return self.plain(value._value_, path)
-        if isinstance(value, str):
-            return _text(value, path)
-        if isinstance(value, int):
-            return _number(int.__int__(value), path)
-        if isinstance(value, float):
-            return float.__float__(value)
-        if isinstance(value, decimal.Decimal):
-            return decimal.Decimal.__str__(value)
-        if isinstance(value, dt.time):
-            return dt.time.isoformat(value)
-        if isinstance(value, _NATIVE_SCALARS):
-            return _scalar(value, path)
-        return self._container(value, path)
-
-    def _container(self, value: Any, path: str) -> object:
-        items = _items(value)
-        if items is None:
-            hint = _HINTS.get(type(value).__name__, "")
-            raise ResultRefused(path, f"has no JSON form: it is of type {type(value).__name__!r}{hint}")
-        if id(value) in self._open:
-            raise ResultRefused(path, "contains itself, so it has no JSON form")
-        if len(self._open) >= _DEPTH_MAX:
-            raise ResultRefused(_shortened(path), f"is nested more than {_DEPTH_MAX} levels deep")
-        self._open.add(id(value))
-        try:
-            if isinstance(items, list):
-                return [self.plain(item, f"{path}[{index}]") for index, item in enumerate(items)]
-            return {_key(key, path): self.plain(item, f"{path}{_step(key)}") for key, item in items}
-        finally:
-            self._open.discard(id(value))
-
-
-_HINTS: Final = {
-    "bytes": "; decode it, or use base64",
-    "bytearray": "; decode it, or use base64",
-    "timedelta": "; use total_seconds()",
-    "generator": "; make a list of it",
-    "coroutine": "; await it",
-    "complex": "; return its parts",
-}
-
-
-def _items(value: Any) -> "list[Any] | Iterator[tuple[Any, Any]] | None":
-    """The parts of a container: a list of values, pairs of key and value, or None for what is no container.
-
-    Taken by the methods of the built-in classes, so that what is sent is what orjson would have seen.
-    """
-    if isinstance(value, dict):
-        return iter(list(dict.items(value)))
-    if isinstance(value, list):
-        return list(list.__iter__(value))
-    if isinstance(value, tuple):
-        return list(tuple.__iter__(value))
-    if isinstance(value, set | frozenset):
-        return _in_order(value)
-    fields = vars(type(value)).get("__dataclass_fields__")
-    if fields is None:
-        return None
+def _as_it_is(value: object, max_bytes: int) -> bytes:
+    # A collection could run a tenant's finalizer between the look and the encoding.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        attributes = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        attributes = {name: object.__getattribute__(value, name) for name in fields if not name.startswith("_")}
-    return iter([(name, item) for name, item in attributes.items() if not name.startswith("_")])
+        left = _look(value, max_bytes, 0)
+        if left < 0:
+            raise TooLarge(max_bytes)
+        return _dumps(value, max_bytes - left)
+    finally:
+        if collecting:
+            gc.enable()
 
 
-def _text(value: str, path: str) -> str:
-    exact = str.__str__(value)
+def _look(value: Any, left: int, depth: int) -> int:  # noqa: C901, PLR0912 - a loop for each container, unrolled for speed
+    """What is left of a number of bytes after the shortest JSON that a container can have. Raises: _NotPlain."""
+    kind = type(value)
+    if depth >= DEPTH_MAX:
+        raise _NotPlain
+    # Spent for all items before the first is looked at: what is too large costs no more than what is not.
+    if kind is list:
+        left -= 2 * len(value)
+        if left < 0 or (len(value) >= _WIDE and _ATOMS.issuperset(map(type, value))):
+            return left
+        for item in value:
+            kind = type(item)
+            if kind is str:
+                left -= len(item)
+            elif kind not in _ATOMS:
+                left = _look(item, left, depth + 1)
+                if left < 0:
+                    return left
+        return left
+    if kind is dict:
+        left -= 5 * len(value)
+        if left < 0:
+            return left
+        for key, item in value.items():
+            if type(key) is not str:
+                raise _NotPlain
+            left -= len(key)
+            kind = type(item)
+            if kind is str:
+                left -= len(item)
+            elif kind not in _ATOMS:
+                left = _look(item, left, depth + 1)
+                if left < 0:
+                    return left
+        return left
+    raise _NotPlain
+
+
+def _rebuilt(value: object, max_bytes: int) -> bytes:
+    rebuilding = Rebuilding(max_bytes)
+    plain = rebuilding.plain(value)
+    size_bytes = max_bytes - rebuilding.left
     try:
-        exact.encode()
-    except UnicodeEncodeError:
-        raise ResultRefused(path, "has half of a surrogate pair in it, which is no character") from None
-    return exact
+        return _dumps(plain, size_bytes)
+    except TypeError:
+        return _slow_encoder.encode(plain).encode()
 
 
-def _number(value: int, path: str) -> object:
-    if _INT64_MIN <= value <= _UINT64_MAX:
-        return value
+def _dumps(value: object, size_bytes: int) -> bytes:
+    """JSON of exact built-in types that have at least `size_bytes` of it. Raises: TypeError as orjson does."""
+    if not _is_there(_MEMORY_LEAST_BYTES + _MEMORY_FACTOR * size_bytes):
+        return _frugally(value, size_bytes)
+    return orjson.dumps(value)
+
+
+def _is_there(needed_bytes: int) -> bool:
+    if needed_bytes <= _MAPPED_BYTES:
+        bytes(needed_bytes)  # if even this raises MemoryError, nothing native may run at all
+        return True
     try:
-        return orjson.Fragment(str(value).encode())
-    except ValueError:
-        raise ResultRefused(path, "is a number of too many digits to be written out") from None
+        # Mapped and never touched: costs two system calls, however large. A heap that cannot grow maps a whole piece.
+        mmap.mmap(-1, needed_bytes + _HEAP_PIECE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (MemoryError, OSError):
+        return False
+    return True
 
 
-def _scalar(value: object, path: str) -> object:
-    try:
-        orjson.dumps(value)
-    except TypeError as error:
-        raise ResultRefused(path, f"has no JSON form: {error}") from None
-    return value
-
-
-def _key(key: Any, path: str) -> str:
-    if isinstance(key, enum.Enum):
-        return _key(key._value_, path)
-    if isinstance(key, str):
-        return _text(key, f"{path}{_step(key)}")
-    if key is None or key is True or key is False:
-        return {None: "null", True: "true", False: "false"}[key]
-    if isinstance(key, int):
-        return int.__repr__(key)
-    if isinstance(key, float):
-        # As `json` has it; in a key there is no null to stand for what is no number.
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text := float.__repr__(key), text)
-    if isinstance(key, (*_NATIVE_SCALARS, dt.time)):
-        return orjson.dumps(_scalar(key, path)).decode().strip('"')
-    raise ResultRefused(path, f"has a key that no JSON object can have: it is of type {type(key).__name__!r}")
-
-
-def _step(key: Any) -> str:
-    if isinstance(key, str) and key.isidentifier() and len(key) <= _PATH_KEY_MAX_CHARACTERS:
-        return f".{key}"
-    return f"[{safe_repr(key, max_bytes=_PATH_KEY_MAX_CHARACTERS)}]"
-
-
-def _shortened(path: str) -> str:
-    return path if len(path) <= 2 * _PATH_KEY_MAX_CHARACTERS else f"{path[:_PATH_KEY_MAX_CHARACTERS]}…"
+def _frugally(value: object, size_bytes: int) -> bytes:
+    """By CPython's own encoder, which needs less. Raises: MemoryError if that is not there either."""
+    if not _is_there(_MAPPED_BYTES + _FRUGAL_FACTOR * size_bytes):
+        raise MemoryError
+    return _slow_encoder.encode(Rebuilding(sys.maxsize).plain(value)).encode()

@@ -84,6 +84,20 @@ def test_a_parameter_hides_any_name(name: str) -> None:
     assert run(f"return {name}", None, **{name: "hidden"}) == "hidden"
 
 
+def test_a_parameter_called_result_is_returned_unless_the_body_says_otherwise() -> None:
+    assert run("if False: result = 1", None, result=5) == 5
+    assert run("result += 1", None, result=5) == 6
+
+
+def test_code_that_is_too_large_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sandbox.python.compiler._compile", exhausted)
+    [(_, _, message)] = refusal("x = 1")
+    assert "too large" in message
+
+
 def test_functions_of_a_namespace_call_each_other() -> None:
     namespace = make_namespace()
     for name, code in {"funcA": "return 'world'", "funcB": "return 'hello ' + await funcA({})"}.items():
@@ -123,7 +137,7 @@ NOT_PYTHON: list[tuple[str, int, str]] = [
     ("return " + "(" * 300 + ")" * 300, 1, "nested"),
     ("return " + "+".join("1" * 5000), 1, "nested too deeply"),
     ("return " + "-" * 3000 + "1", 1, "nested too deeply"),
-    ("return " + "9" * 5000, 1, "4300"),
+    ("return " + "9" * 5000, 1, "more than 4300 digits: write it in hexadecimal"),
 ]
 
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from sandbox import scope
+from sandbox.python import frozen_classes, guards
 from sandbox.python.compiler import CodeRefused, compile_body
 from sandbox.python.module_tables import NEVER, ONLY, SUBMODULES, offered_modules
 from sandbox.python.modules import DEFAULT_MODULES, Facade, Modules, logging_facade, output_modules
+from sandbox.python.output_modules import Logger
 from tests.unit.bodies import cases, load, make_namespace, run
 
 IMPORTS = cases("imports")
@@ -151,14 +154,37 @@ def test_a_logged_exception_carries_its_traceback() -> None:
 def test_a_logger_below_its_level_is_silent() -> None:
     log = Recorder()
     logger: Any = logging_facade(log)["getLogger"]
-    logger("x").setLevel("ERROR")
-    logger("x").info("a")
+    one = logger("x")
+    one.setLevel("ERROR")
+    one.info("a")
     assert not log.entries
+
+
+def test_no_function_silences_another() -> None:
+    log = Recorder()
+    facade: Any = logging_facade(log)
+    facade["getLogger"]("x").disabled = True
+    facade["root"].setLevel("CRITICAL")
+    with pytest.raises(AttributeError, match=r"use logging\.getLogger"):
+        facade["root"].disabled = True
+    with pytest.raises(AttributeError):
+        facade["root"].handlers.append(1)
+    facade["getLogger"]("x").info("a")
+    facade["info"]("b")
+    assert [message for _, message, _ in log.entries] == ["a", "b"]
 
 
 def test_classes_of_a_library_cannot_be_changed() -> None:
     with pytest.raises(TypeError, match="immutable"):
         run("import json\njson.JSONEncoder.default = None")
+
+
+def test_our_own_classes_cannot_be_changed() -> None:
+    frozen_classes.freeze_own_classes()
+    classes: list[Any] = [Facade, scope.Log, scope.Context, scope.Names, Logger, guards.type]
+    for cls in classes:
+        with pytest.raises(TypeError, match="immutable"):
+            cls.info = None
 
 
 def test_preloading_works_in_a_fresh_process() -> None:

@@ -97,6 +97,8 @@ REFUSED: list[tuple[str, int, int, str]] = [
     ("from urllib import parse, request", 1, 1, "cannot be imported"),
     ("from __future__ import annotations", 1, 1, "leave it out"),
     ("global cache", 1, 1, "rebind it for other functions"),
+    ("global len", 1, 1, "rebind it for other functions"),
+    ("def f():\n  global open", 2, 3, "rebind it for other functions"),
     ("x = '{0.__class__}'.format(1)", 1, 5, "format string"),
     ("x = '{:{0.gi_frame}}'.format(1)", 1, 5, "format string"),
     ("s.format += 1", 1, 1, "in place"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.expired import RunExpired
 from sandbox.python import tracebacks
 from sandbox.python.tracebacks import (
     MESSAGE_MAX_BYTES,
@@ -108,6 +109,8 @@ except KeyError: raise ValueError('v')
 
 
 HOSTILE = [
+    "def __str__(self): raise SystemExit",
+    "def __str__(self): raise BaseException",
     "def __str__(self): raise ValueError('no')",
     "def __str__(self): return 5",
     "def __str__(self): return 'x' * 10**7",
@@ -129,19 +132,84 @@ def test_a_hostile_exception_is_told_within_bounds(member: str) -> None:
     assert told.traceback.splitlines()[0] == "Traceback (most recent call last):"
 
 
-def test_what_ends_a_run_is_not_swallowed_by_a_text() -> None:
-    class Stop(BaseException):
-        pass
-
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, BaseException, ValueError]
+)
+@pytest.mark.parametrize("tell", [safe_text, safe_repr])
+def test_a_text_is_told_whatever_it_raises(tell: Any, error: type[BaseException]) -> None:
     class Hostile:
         def __str__(self) -> str:
-            raise Stop
+            raise error
 
         __repr__ = __str__
 
-    for tell in (safe_text, safe_repr):
-        with pytest.raises(Stop):
-            tell(Hostile())
+    assert tell(Hostile()) == f"<Hostile whose text cannot be made: {error.__name__}>"
+
+
+@pytest.mark.parametrize("tell", [safe_text, safe_repr])
+def test_the_end_of_the_run_is_not_swallowed_by_a_text(tell: Any) -> None:
+    class Hostile:
+        def __str__(self) -> str:
+            raise RunExpired
+
+        __repr__ = __str__
+
+    with pytest.raises(RunExpired):
+        tell(Hostile())
+
+
+NOT_WHAT_THEY_SEEM: list[tuple[str, str]] = [
+    ("class E(SyntaxError): msg = property(lambda s: 1 / 0)\nraise E('m')", "E: m"),
+    ("class E(Exception):\n  __class__ = property(lambda s: SyntaxError)\nraise E('m')", "E: m"),
+    ("class S(str):\n  def __str__(self): raise BaseException\nraise ValueError(S('m'))", "ValueError: m"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "told"), NOT_WHAT_THEY_SEEM)
+def test_an_exception_is_told_by_what_it_is(code: str, told: str) -> None:
+    body = compile(code, "<tenant>", "exec")
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - each case raises another
+        exec(body, {"__name__": "tenant"})
+    assert told.partition(":")[0] == describe(caught.value, {}).type
+    assert describe(caught.value, {}).traceback.startswith(told.partition(":")[0])
+
+
+def test_what_was_handled_among_our_own_frames_is_not_told() -> None:
+    def refuse() -> None:
+        raise ValueError("refused")
+
+    def ours() -> None:
+        try:
+            load("return 5", make_namespace())({}).send(None)
+        except StopIteration:
+            refuse()
+
+    with pytest.raises(ValueError, match="refused") as caught:
+        ours()
+    assert isinstance(caught.value.__context__, StopIteration)
+    assert describe(caught.value, {}).traceback == "ValueError: refused\n"
+
+
+def test_what_lies_behind_our_own_frames_is_told() -> None:
+    code = "try: 1 / 0\nexcept ZeroDivisionError: ours()"
+
+    def ours() -> None:
+        try:
+            int("ours")
+        except ValueError:
+            raise ValueError("v")  # noqa: B904 - the context is what is tested
+
+    namespace = make_namespace()
+    namespace["ours"] = ours
+    with pytest.raises(ValueError, match="v") as caught:
+        load(code, namespace)({}).send(None)
+    told = describe(caught.value, {"hello": code}).traceback
+    assert "ours'" not in told
+    assert [line for line in told.splitlines() if not line.startswith((" ", "Traceback")) and line] == [
+        "ZeroDivisionError: division by zero",
+        "During handling of the above exception, another exception occurred:",
+        "ValueError: v",
+    ]
 
 
 def test_a_long_name_is_cut() -> None:

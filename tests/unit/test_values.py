@@ -10,7 +10,6 @@ import uuid
 from collections import OrderedDict, defaultdict, namedtuple
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,38 +168,12 @@ def test_two_hundred_levels_are_not_too_deep() -> None:
     assert encode_result([2**70, nested(200)]).endswith(b"]" * 202)
 
 
-class Stop(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("ending", [Stop, MemoryError, KeyboardInterrupt])
-@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [2**70, value]])
-def test_what_ends_a_run_passes_through(ending: type[BaseException], wrap: Any) -> None:
-    class Hostile:
-        def __init__(self, n: int) -> None:
-            self.n = n
-
-        def __hash__(self) -> int:
-            return self.n
-
-        def __lt__(self, other: object) -> bool:
-            raise ending
-
-    with pytest.raises(ending):
-        encode_result(wrap({Hostile(1), Hostile(2)}))
-
-
-class Liar(dict[Any, Any]):
-    def items(self) -> Any:
-        raise RuntimeError
-
-    def __iter__(self) -> Any:
-        raise RuntimeError
-
-
-def test_methods_of_the_tenants_classes_have_no_say() -> None:
-    assert encode_result([Liar(a=1), 2**70]) == b'[{"a":1},1180591620717411303424]'
-
+TEXT = st.text(st.characters(codec="utf-8"))
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=30,
+)  # fmt: skip
 
 FIELDS: list[tuple[Any, bytes]] = [
     (None, b"null"),
@@ -208,26 +181,18 @@ FIELDS: list[tuple[Any, bytes]] = [
     (2**70, b"1180591620717411303424"),
     ({"a": {1}}, b'{"a":[1]}'),
     (b"x", b'"b\'x\'"'),
-    (Stop, b'"<class \'tests.unit.test_values.Stop\'>"'),
+    (Color, b'"<enum \'Color\'>"'),
     ("\ud800", b'"\'\\\\ud800\'"'),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "expected"), FIELDS)
 def test_a_log_field_always_has_a_form(value: Any, expected: bytes) -> None:
-    assert orjson.dumps({"field": encode_field(value)}) == b'{"field":' + expected + b"}"
+    assert encode_field(value) == expected
 
 
 def test_a_log_field_without_a_form_is_cut() -> None:
-    assert len(orjson.dumps(encode_field(b"x" * 10**6))) < 3000
-
-
-TEXT = st.text(st.characters(codec="utf-8"))
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
-    max_leaves=30,
-)  # fmt: skip
+    assert len(encode_field(b"x" * 10**6)) < 3000
 
 
 @given(JSON_VALUES)

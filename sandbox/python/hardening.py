@@ -1,0 +1,100 @@
+"""Changes to the standard library for the whole process, made once, before classes are frozen and workers forked."""
+
+import contextlib
+import dataclasses
+import enum
+import functools
+import types
+from typing import Any
+
+from sandbox.python import ownership, safe_copy
+from sandbox.python.checks import CHECKS
+
+
+def harden() -> None:
+    """Change, in this whole process, what a façade cannot: classes that tenants must be able to inherit from."""
+    if getattr(enum.EnumMeta._create_, "is_hardened", False):  # type: ignore[attr-defined] # see below
+        return
+    _harden_enums()
+    _harden_copies()
+    for cls in (contextlib.ContextDecorator, contextlib.AsyncContextDecorator):
+        _harden_decorator(cls)
+    _harden_exits()
+
+
+def _harden_copies() -> None:
+    """Libraries that copy a tenant's objects do it as `safe_copy` does."""
+    dataclasses.copy = types.SimpleNamespace(copy=safe_copy.copy, deepcopy=safe_copy.deepcopy)  # type: ignore[attr-defined] # a module it imports
+
+
+def _harden_decorator(cls: Any) -> None:
+    """A context manager that decorates a function may swallow what ends it; then there is a check."""
+    native = cls.__call__
+    is_async = cls is contextlib.AsyncContextDecorator
+
+    def __call__(self: Any, func: Any) -> Any:  # noqa: N807 - the method it replaces
+        inner = native(self, func)
+
+        @functools.wraps(inner)
+        def checked(*args: Any, **options: Any) -> Any:
+            try:
+                return inner(*args, **options)
+            finally:
+                CHECKS.check()
+
+        @functools.wraps(inner)
+        async def checked_async(*args: Any, **options: Any) -> Any:
+            try:
+                return await inner(*args, **options)
+            finally:
+                CHECKS.check()
+
+        return checked_async if is_async else checked
+
+    cls.__call__ = __call__
+
+
+def _harden_exits() -> None:
+    """An exit stack that is driven by hand swallows what its callbacks raise, if one of them says so."""
+    exit_, aexit = contextlib.ExitStack.__exit__, contextlib.AsyncExitStack.__aexit__
+
+    def __exit__(self: Any, *details: Any) -> Any:  # noqa: N807 - the method it replaces
+        try:
+            return exit_(self, *details)
+        finally:
+            CHECKS.check()
+
+    async def __aexit__(self: Any, *details: Any) -> Any:  # noqa: N807 - the method it replaces
+        try:
+            return await aexit(self, *details)
+        finally:
+            CHECKS.check()
+
+    contextlib.ExitStack.__exit__ = __exit__  # type: ignore[method-assign] # before the class is frozen
+    contextlib.AsyncExitStack.__aexit__ = __aexit__  # type: ignore[method-assign] # before the class is frozen
+
+
+def _harden_enums() -> None:
+    """Make `Enum("Name", {...})` refuse names with two underscores.
+
+    The class itself has to be offered as it is, so that it can be inherited from, and its functional form would put
+    whatever it is given into the new class: `__reduce_ex__`, say, by which `copy` can be made to set any attribute.
+    """
+    native: Any = enum.EnumMeta._create_  # type: ignore[attr-defined] # private; the one place all calls pass
+
+    def _create_(cls: Any, class_name: Any, names: Any, **options: Any) -> Any:
+        if isinstance(names, str):
+            names = str.__str__(names).replace(",", " ").split()
+        entries = list(names.items()) if isinstance(names, dict) else list(names)
+        members = [item if isinstance(item, str) else tuple(item) for item in entries]
+        for member in members:
+            name = member if isinstance(member, str) else member[0]
+            if type(name) is not str or name.startswith("_"):
+                raise ValueError(f"{name!r} cannot be the name of a member")
+        mixin = options.get("type")
+        if mixin is not None and not ownership.may_be_inherited(mixin):
+            raise TypeError("this type cannot be inherited from")
+        return native(cls, class_name, members, **options)
+
+    _create_.is_hardened = True  # type: ignore[attr-defined] # a mark, so that it is done once
+    enum.EnumMeta._create_ = _create_  # type: ignore[attr-defined] # private; the one place all calls pass
