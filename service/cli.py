@@ -19,7 +19,7 @@ from service import logs
 from service.app import create_app
 from service.errors import SkepError
 from service.http.keys import SKEP
-from service.http.listener import listen
+from service.http.listener import listening
 from service.settings import InvalidSettings, Settings, load_settings
 
 BAD_SETTINGS: Final = 2
@@ -48,36 +48,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(settings: Settings) -> int:
     """Listen until SIGTERM or SIGINT, then drain: runs under way finish within the grace period, no new ones begin."""
     app = create_app(settings)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await runner.setup()
-        server = await listen(runner, host=settings.host, port=settings.port)
+        async with listening(runner, host=settings.host, port=settings.port) as url:
+            # What exists now stays: the collector need not look at it again, and may come by less often.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*COLLECTOR_THRESHOLDS)
+            _log.info("serving", url=url, version=__version__)
+            await stop.wait()
+            _log.info("draining", runs=app[SKEP].lifecycle.runs, grace_ms=settings.shutdown_grace_ms)
+            # Before the sockets close: whoever asks meanwhile is told, not refused.
+            await app.shutdown()
     except (OSError, SkepError) as error:
         _log.error("cannot start", reason=str(error))
-        await runner.cleanup()
         return 1
-    # What exists now stays: the collector need not look at it again, and may come by less often.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
-    _log.info("serving", url=_url(server), version=__version__)
-    await stop.wait()
-    _log.info("draining", runs=app[SKEP].lifecycle.runs, grace_ms=settings.shutdown_grace_ms)
-    # Before the sockets close: whoever asks meanwhile is told, not refused.
-    await app.shutdown()
-    server.close()
-    await runner.cleanup()
+    finally:
+        await runner.cleanup()
     _log.info("stopped")
     return 0
-
-
-def _url(server: asyncio.Server) -> str:
-    """Where it listens; with `PORT=0` only the system knows."""
-    host, port = server.sockets[0].getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def allow_descriptors() -> None:

@@ -29,33 +29,37 @@ _log = structlog.get_logger()
 
 
 def edge(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Correlation id, errors, access log. The unexpected is logged here and only here."""
+    """A handler as aiohttp takes it, with everything that happens to every request around it."""
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
-        started = time.perf_counter()
-        skep = request.app[SKEP]
-        correlation_id = _correlation_id(request)
-        try:
-            response = await handler(skep, request)
-        except asyncio.CancelledError:
-            skep.access_log.record(request, _CALLER_LEFT, correlation_id, (time.perf_counter() - started) * 1000)
-            raise
-        except SkepError as error:
-            response = error_response(error)
-        except web.HTTPException:
-            raise  # no handler of ours raises one; what is aiohttp's stays aiohttp's
-        except Exception:  # noqa: BLE001  # the edge: whatever it is, it is logged and the caller gets an answer
-            _log.exception("unexpected failure", method=request.method, path=request.path, correlation=correlation_id)
-            response = internal_response()
-        if isinstance(response, RunResponse):
-            response.correlation_id = correlation_id
-        else:
-            response.headers[CORRELATION_ID] = correlation_id
-        skep.access_log.record(request, response, correlation_id, (time.perf_counter() - started) * 1000)
-        return response
+        return await respond(request.app[SKEP], request, handler)
 
     return handle
+
+
+async def respond(skep: Skep, request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Correlation id, errors, access log. The unexpected is logged here and only here."""
+    started = time.perf_counter()
+    correlation_id = _correlation_id(request)
+    try:
+        response = await handler(skep, request)
+    except asyncio.CancelledError:
+        skep.access_log.record(request, _CALLER_LEFT, correlation_id, (time.perf_counter() - started) * 1000)
+        raise
+    except SkepError as error:
+        response = error_response(error)
+    except web.HTTPException:
+        raise  # no handler of ours raises one; what is aiohttp's stays aiohttp's
+    except Exception:  # noqa: BLE001  # the edge: whatever it is, it is logged and the caller gets an answer
+        _log.exception("unexpected failure", method=request.method, path=request.path, correlation=correlation_id)
+        response = internal_response()
+    if isinstance(response, RunResponse):
+        response.correlation_id = correlation_id
+    else:
+        response.headers[CORRELATION_ID] = correlation_id
+    skep.access_log.record(request, response, correlation_id, (time.perf_counter() - started) * 1000)
+    return response
 
 
 def _correlation_id(request: web.Request) -> str:

@@ -1,7 +1,9 @@
 """The listening socket, and what is said on it before there is a request that a route could answer."""
 
 import asyncio
-from asyncio import Server
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -9,9 +11,12 @@ from aiohttp.web_request import BaseRequest
 from service.errors import BodyTooLarge, InvalidRequest, Problem
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID
+from service.http.shortcut import shorten
 from service.ids import new_id
 
-BACKLOG = 1024
+BACKLOG: Final = 1024
+LINGER_S: Final = 1.0
+"""What is not answered so long after the grace period is cut off."""
 
 
 class Connection(web.RequestHandler):
@@ -42,13 +47,28 @@ class Connection(web.RequestHandler):
         return response
 
 
-async def listen(runner: web.AppRunner, *, host: str, port: int) -> Server:
-    """Serve a runner that was set up. Raises: OSError."""
-    server = runner.server
-    assert server is not None  # noqa: S101  # `setup` came first
+@asynccontextmanager
+async def listening(runner: web.AppRunner, *, host: str, port: int) -> AsyncIterator[str]:
+    """Serve an application whose runner was set up; gives the address, which with port 0 only the system knows.
+
+    On exit the socket is closed first, then every connection, when its request was answered. Raises: OSError.
+    """
+    assert runner.server is not None  # noqa: S101  # `setup` came first
+    server = shorten(runner.app, runner.server)
     loop = asyncio.get_running_loop()
 
     def connect() -> Connection:
         return Connection(server, loop=loop, access_log=None)  # type: ignore[arg-type]  # how aiohttp has it switched off
 
-    return await loop.create_server(connect, host, port, backlog=BACKLOG)
+    listener = await loop.create_server(connect, host, port, backlog=BACKLOG)
+    try:
+        yield _url(listener)
+    finally:
+        listener.close()
+        server.pre_shutdown()
+        await server.shutdown(LINGER_S)
+
+
+def _url(listener: asyncio.Server) -> str:
+    host, port = listener.sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
