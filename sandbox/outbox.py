@@ -3,8 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Final
 
 from sandbox.protocol import Message, encode_frame
+
+
+TOGETHER_MAX: Final = 2
+"""So many frames at the most are sent together: the service should go on while the rest are still being run."""
 
 
 class Outbox:
@@ -21,12 +26,14 @@ class Outbox:
         self._unsent = b""
 
     def put(self, message: Message) -> None:
-        """Keep a message for the next flush."""
+        """Keep a message for the next flush, which many of them bring about."""
         self.busy = True
         try:
             self._frames.append(encode_frame(message))
         finally:
             self.busy = False
+        if len(self._frames) >= TOGETHER_MAX:
+            self.flush()
 
     def flush(self) -> None:
         """Send what was kept. Raises: OSError when the service is gone."""

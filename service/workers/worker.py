@@ -17,6 +17,8 @@ from service.workers.flights import Call, Flights
 from service.workers.zygote import Child
 
 LOAD_TIMEOUT_S: Final = 10.0
+TOGETHER_MAX: Final = 2
+"""So many frames at the most are sent together: the worker should begin while the rest are still being read."""
 MALFORMED: Final = "the worker sent something that is no answer"
 
 _log = structlog.get_logger()
@@ -217,8 +219,10 @@ class Worker(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(protocol.encode_frame(message))
+        if len(self._unsent) >= TOGETHER_MAX:
+            self._flush()
 
     def _flush(self) -> None:
         frames, self._unsent = self._unsent, []
-        if self._transport is not None:
+        if frames and self._transport is not None:
             self._transport.write(b"".join(frames))
