@@ -5,6 +5,7 @@ Nobody else reads the environment.
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -106,6 +107,9 @@ def _modules(text: str) -> tuple[str, ...]:
     names = dict.fromkeys(name for part in text.split(",") if (name := part.strip()))
     if not names or not all(part.isidentifier() for name in names for part in name.split(".")):
         raise ValueError("must be names of modules, with commas between them")
+    unknown = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
+    if unknown:
+        raise ValueError(f"must be names of standard modules, which {', '.join(unknown)} is not")
     return tuple(names)
 
 

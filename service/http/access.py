@@ -6,6 +6,7 @@ therefore formatted by hand and written together, at most `FLUSH_S` later. The c
 
 import asyncio
 import time
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -40,12 +41,10 @@ class AccessLog:
             return
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
-        # Names that were run are names: there is nothing in them to escape, and so in the path.
-        quote = _enclose if isinstance(response, RunResponse) else _quote
         self._lines.append(
             f'{{"timestamp":"{self._now()}","level":"info","event":"request","method":"{request.method}"'
-            f',"path":{quote(request.path)},"status":{response.status},"ms":{ms:.3f},"workspace":{quote(workspace)}'
-            f',"function":{quote(function)},"run":{quote(run_id)},"correlation":{_quote(correlation_id)}}}\n'
+            f',"status":{response.status},"ms":{ms:.3f},"run":{_quote(run_id)},"correlation":{_quote(correlation_id)}'
+            f",{_place(request.path, workspace, function)}}}\n"
         )
 
     def flush(self) -> None:
@@ -61,8 +60,10 @@ class AccessLog:
         return f"{self._stamp}.{ns // 1_000_000:03}Z"
 
 
-def _enclose(text: str | None) -> str:
-    return "null" if text is None else f'"{text}"'
+@lru_cache(maxsize=1024)
+def _place(path: str, workspace: str | None, function: str | None) -> str:
+    """What the lines of all requests for one thing share."""
+    return f'"path":{_quote(path)},"workspace":{_quote(workspace)},"function":{_quote(function)}'
 
 
 def _quote(text: str | None) -> str:

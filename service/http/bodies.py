@@ -23,16 +23,16 @@ _any_json: Final = msgspec.json.Decoder()
 
 async def read_body(request: web.Request, *, max_bytes: int) -> bytes:
     """The whole body. Raises: BodyTooLarge as soon as that is known, InvalidRequest if it cannot be read."""
-    if (request.content_length or 0) > max_bytes:
-        raise BodyTooLarge(max_bytes)
     content = request.content
     # A small body has mostly arrived with its head.
-    body = content.read_nowait() if content.is_eof() and content.exception() is None else await _chunk(content)
-    if content.at_eof():
+    if content.is_eof() and content.exception() is None:
+        body = content.read_nowait()
         if len(body) > max_bytes:
             raise BodyTooLarge(max_bytes)
         return body
-    gathered = bytearray(body)
+    if (request.content_length or 0) > max_bytes:
+        raise BodyTooLarge(max_bytes)
+    gathered = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             while chunk := await _chunk(content):

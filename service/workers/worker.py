@@ -17,7 +17,7 @@ from service.workers.flights import Call, Flights
 from service.workers.zygote import Child
 
 LOAD_TIMEOUT_S: Final = 10.0
-TOGETHER_MAX: Final = 2
+TOGETHER_MAX: Final = 4
 """So many frames at the most are sent together: the worker should begin while the rest are still being read."""
 MALFORMED: Final = "the worker sent something that is no answer"
 
