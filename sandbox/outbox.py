@@ -7,7 +7,6 @@ from typing import Final
 
 from sandbox.protocol import Message, encode_frame
 
-
 TOGETHER_MAX: Final = 4
 """So many frames at the most are sent together: the service should go on while the rest are still being run."""
 
