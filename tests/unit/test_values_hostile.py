@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from sandbox.python.values import ResultRefused, encode_field, encode_result
+from tests.unit.test_values import JSON_VALUES
 
 
 class Stop(BaseException):
@@ -50,14 +50,6 @@ def raising(error: Any) -> Any:
 def test_what_ends_a_run_passes_through(ending: type[BaseException], wrap: Any) -> None:
     with pytest.raises(ending):
         encode_result(wrap(dt.datetime(2024, 1, 2, tzinfo=zone(raising(ending)))))
-
-
-TEXT = st.text(st.characters(codec="utf-8"))
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
-    max_leaves=30,
-)  # fmt: skip
 
 
 class Order(int):
