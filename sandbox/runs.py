@@ -168,17 +168,10 @@ def _start_task(
 
 
 def _is_coroutine(value: object) -> bool:
-    if type(value) is types.CoroutineType or type(value) is _AcloseType:
+    if type(value) is types.CoroutineType:
         return True
     # asyncio wraps other awaitables in generators that are marked as coroutines.
     return isinstance(value, types.GeneratorType) and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
-
-
-async def _no_generator() -> AsyncGenerator[None, None]:
-    yield
-
-
-_AcloseType: Final = type(_no_generator().aclose())
 
 
 def adopt_generator(generator: AsyncGenerator[Any, Any]) -> None:
