@@ -70,24 +70,21 @@ def _decode(decoder: "msgspec.msgpack.Decoder[T]", body: bytes | memoryview) -> 
 
 
 def check_json(value: bytes) -> None:
-    """Make sure that bytes are one JSON value in UTF-8, without building it. Raises: ProtocolError.
-
-    The scan does not look inside strings for broken UTF-8, so that is asked of the codec.
-    """
-    try:
-        _any_json.decode(value)
-        if not value.isascii():
-            value.decode()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(str(error)) from None
+    """Make sure that bytes are one JSON value in UTF-8, without building it. Raises: ProtocolError."""
+    _check(_any_json, value)
 
 
 def check_log_entry(entry: bytes) -> None:
     """Make sure that bytes are one log entry. Raises: ProtocolError."""
+    _check(_log_entry, entry)
+
+
+def _check(decoder: "msgspec.json.Decoder[T]", value: bytes) -> None:
     try:
-        _log_entry.decode(entry)
-        if not entry.isascii():
-            entry.decode()
+        decoder.decode(value)
+        # The scan does not look inside strings for broken UTF-8, so that is asked of the codec.
+        if not value.isascii():
+            value.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(str(error)) from None
 
