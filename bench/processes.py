@@ -63,12 +63,9 @@ def read_tree(root: int) -> list[tuple[int, Process]]:
 def find_workers(root: int) -> list[int]:
     """The workers of the service `root`, by process id: what the zygote, a child of the service, has forked.
 
-    Leaves below the first generation, so that a process between the zygote and its workers (the init of a pid
-    namespace, say) is not taken for a worker.
+    But not the process 1 of their pid namespace, which is named as what it is.
     """
-    tree = read_tree(root)
-    parents = {process.parent for _, process in tree}
-    return [process.pid for depth, process in tree if depth >= 2 and process.pid not in parents]
+    return [process.pid for depth, process in read_tree(root) if depth >= 2 and _name(process.pid) == "skep-worker"]
 
 
 def tree_cpu_s(root: int) -> float:
@@ -103,6 +100,13 @@ def end_leftovers(tree: list[tuple[int, Process]]) -> int:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
     return len(left)
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""  # gone since
 
 
 def _living(tree: list[tuple[int, Process]]) -> list[Process]:

@@ -9,7 +9,7 @@ import contextlib
 import contextvars
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, assert_never
 
 from sandbox import protocol
@@ -247,8 +247,11 @@ def prepare() -> None:
     Loop().close()
 
 
-def main(connection: socket.socket) -> None:
-    """Serve one connection until it closes. Does not return."""
+def main(connection: socket.socket, *, seal: Callable[[], None]) -> None:
+    """Serve one connection until it closes. Does not return.
+
+    `seal` is the last step into the jail: after it nothing can be opened, so what the loop needs is opened before.
+    """
     connection.setblocking(False)
     loop = Loop()
     loop.set_task_factory(task_factory)
@@ -257,6 +260,7 @@ def main(connection: socket.socket) -> None:
     worker = Worker(connection, loop)
     worker.open()
     loop.add_reader(connection, worker.read)
+    seal()
     while True:
         # Only an exit that tenant code raised where nobody could catch it leads out of the loop.
         with contextlib.suppress(SystemExit, KeyboardInterrupt):

@@ -1,9 +1,11 @@
 """The fork server: one process that has everything imported and does nothing but fork workers.
 
-It is single-threaded and runs no event loop, so that a fork copies nothing half-done. The service is its only client,
-over one SOCK_SEQPACKET socket; when that closes, the zygote kills what it has forked and ends, so that a service that
-was killed leaves no tenant code running. A zygote that dies does not take its workers along: they hold connections
-of their own.
+It is single-threaded and runs no event loop, so that a fork copies nothing half-done. It enters the jail's namespaces
+before its first fork, and from then on sees no file; what workers will need has been imported by then.
+
+The service is its only client, over one SOCK_SEQPACKET socket; when that closes, the zygote kills what it has forked
+and ends, so that a service that was killed leaves no tenant code running. A zygote that dies does not take its workers
+along: they hold connections of their own.
 """
 
 import contextlib
@@ -14,30 +16,41 @@ import signal
 import socket
 import sys
 from array import array
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from sandbox import protocol, worker
-from sandbox.jail.lockdown import CONNECTION_FD, lock_down
+from sandbox.jail import kernel
+from sandbox.jail.jail import Jail
+from sandbox.jail.lockdown import CONNECTION_FD, LAST_STEP, Cell, lock_down
 from sandbox.python.frozen_classes import freeze_own_classes
 from sandbox.python.modules import preload
 
+PROCESS_NAME: Final = b"skep-zygote"
+_OOM_SCORE: Final = "500"
+
 
 class Zygote:
-    """Serves fork requests until the service is gone."""
+    """Serves fork requests until the service is gone. The jail must have been entered."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, jail: Jail, *, own_address_space_bytes: int) -> None:
         self._control = control
+        self._jail = jail
         self._workers: dict[int, int] = {}
         self._wakeup_read, self._wakeup_write = os.pipe()
-        self._own_address_space_bytes = _address_space_bytes()
+        self._own_address_space_bytes = own_address_space_bytes
+        """What is mapped before any tenant allocates; a worker's limit counts from here."""
 
-    def serve(self) -> bool:
-        """Fork on request. Returns False when the service is gone, True in a child that is to become a worker."""
+    def serve(self) -> Cell | None:
+        """Fork on request. Returns None when the service is gone or no worker can be made any more; in a child that is
+        to become a worker, what that is to be locked in with.
+        """
         for end in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(end, False)
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
-        self._report(protocol.ZygoteReady(pid=os.getpid()))
+        self._report(protocol.ZygoteReady(pid=os.getpid(), level=self._jail.level, layers=self._jail.layers))
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakeup_read, select.POLLIN)
@@ -46,15 +59,17 @@ class Zygote:
             if self._wakeup_read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup_read, 4096)
-                self._reap()
+                if not self._reap():
+                    return None
             if self._control.fileno() in ready:
                 packet, descriptors, _flags, _address = socket.recv_fds(
                     self._control, protocol.ZYGOTE_FRAME_BYTES, maxfds=1
                 )
                 if not packet:
-                    return False
-                if self._fork(protocol.decode_to_zygote(packet), descriptors[0]):
-                    return True
+                    return None
+                cell = self._fork(protocol.decode_to_zygote(packet), descriptors[0])
+                if cell is not None:
+                    return cell
 
     def kill_workers(self) -> None:
         """End every worker that is still alive; nobody would answer for what it does."""
@@ -62,34 +77,36 @@ class Zygote:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _fork(self, request: protocol.Fork, connection_fd: int) -> bool:
-        """Returns True in the child."""
+    def _fork(self, request: protocol.Fork, connection_fd: int) -> Cell | None:
+        """Returns a cell in the child."""
         try:
             pid = os.fork()
         except OSError as error:
             os.close(connection_fd)
             self._report(protocol.NotForked(worker=request.worker, reason=error.strerror or str(error)))
-            return False
+            return None
         if pid == 0:
             limit = self._own_address_space_bytes + request.memory_max_bytes
-            lock_down(connection_fd, address_space_max_bytes=limit)
-            return True
+            return self._jail.cell(request.worker, connection_fd=connection_fd, address_space_max_bytes=limit)
         os.close(connection_fd)
         self._workers[pid] = request.worker
         # A pidfd names this very process for ever: the service can kill it without a race on recycled numbers.
         pidfd = os.pidfd_open(pid)
         self._report(protocol.Forked(worker=request.worker, pid=pid), pidfd)
         os.close(pidfd)
-        return False
+        return None
 
-    def _reap(self) -> None:
+    def _reap(self) -> bool:
+        """Returns False when the workers' process 1 is gone, and with it every worker: there can be no more here."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return True
             if pid == 0:
-                return
+                return True
+            if pid == self._jail.init_pid:
+                return False
             number = self._workers.pop(pid, None)
             if number is not None:
                 self._report(protocol.Exited(worker=number, status=os.waitstatus_to_exitcode(status)))
@@ -104,27 +121,39 @@ class Zygote:
 
 
 def _address_space_bytes() -> int:
-    """What this process has mapped before any tenant allocates; a worker's limit counts from here."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+
+
+def _offer_itself_first() -> None:
+    """Where memory runs out, the kernel takes this process or a worker and not the service."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
 
 
 def main() -> None:
     """Become the zygote, and in each child a worker. The first argument is the number of the control descriptor."""
     control = socket.socket(fileno=int(sys.argv[1]))
+    kernel.prctl(kernel.PR_SET_NAME, PROCESS_NAME)
+    _offer_itself_first()
     preload(sys.argv[2].split(","))
     worker.prepare()
     freeze_own_classes()
-    zygote = Zygote(control)
+    own_address_space_bytes = _address_space_bytes()
+    jail = Jail()
+    jail.enter(service_pid=os.getppid())
+    zygote = Zygote(control, jail, own_address_space_bytes=own_address_space_bytes)
     # What exists now is shared by every worker: keep the collector from writing to its pages.
     gc.collect()
     gc.freeze()
     gc.disable()
-    if zygote.serve():
-        control.detach()
-        gc.enable()
-        worker.main(socket.socket(fileno=CONNECTION_FD))
-    else:
+    cell = zygote.serve()
+    if cell is None:
         zygote.kill_workers()
+        return
+    lock_down(cell)
+    control.detach()
+    gc.enable()
+    worker.main(socket.socket(fileno=CONNECTION_FD), seal=partial(LAST_STEP, cell))
 
 
 if __name__ == "__main__":

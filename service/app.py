@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     skep, settings = app[SKEP], app[SKEP].settings
     volume = Volume(dirpath=settings.functions_dirpath, document_max_bytes=settings.request_max_bytes)
-    zygote = Zygote(modules=settings.python_modules)
+    zygote = skep.zygote = Zygote(modules=settings.python_modules, least=settings.jail_least)
     pool = Pool(zygote, _limits(settings))
     await volume.open()
     try:

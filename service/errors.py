@@ -13,6 +13,7 @@ SkepError
 ├── BodyTooLarge
 ├── WorkspaceBroken           the files of this workspace on the volume cannot be used
 ├── VolumeUnavailable         the volume cannot be written: full, read-only, gone
+├── JailTooWeak               the machine gives less than the operator asks for
 ├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
 └── Draining                  the service is going down or not yet up
 
@@ -118,6 +119,16 @@ class WorkspaceBroken(SkepError):
 
 class VolumeUnavailable(SkepError):
     """The volume cannot be written; what was on it is as it was."""
+
+
+class JailTooWeak(SkepError):
+    """The machine gives workers less of a jail than the operator asks for. `missing`: layer, reason, what it needs."""
+
+    def __init__(self, level: str, least: str, missing: Sequence[tuple[str, str, str]]) -> None:
+        lines = [f"  {name}: {reason}; needs {grant}" for name, reason, grant in missing]
+        super().__init__(
+            "\n".join([f"The jail here is {level!r}, and SANDBOX_LEVEL asks for {least!r}. Missing:", *lines])
+        )
 
 
 class WorkersUnavailable(SkepError):

@@ -11,6 +11,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+JailLevel = Literal["none", "unprivileged", "full"]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -164,6 +165,12 @@ class Settings:
         unit="MiB",
         shown="256",
         doc="memory that one worker may have",
+    )
+    jail_least: JailLevel = setting(  # noqa: RUF009 (makes a field; the value is immutable)
+        "unprivileged",
+        env="SANDBOX_LEVEL",
+        parse=_one_of("none", "unprivileged", "full"),
+        doc="the least jail that is accepted; where the machine gives less, the service does not start",
     )
     update_scripts_on_startup: bool = setting(
         default=False,

@@ -44,14 +44,22 @@ class Skep:
         return zygote
 
     def worker_pids(self) -> list[int]:
-        """The children of the zygote that runs now."""
-        return children(self.zygote_pid())
+        """The workers of the zygote that runs now."""
+        return [pid for pid in children(self.zygote_pid()) if name(pid) == "skep-worker"]
 
 
 def children(pid: int) -> list[int]:
     """Live child processes of a process, zombies not counted."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found if state(int(child)) not in {"Z", None}]
+
+
+def name(pid: int) -> str | None:
+    """The name of a process (proc(5)), None if there is none."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def state(pid: int) -> str | None:

@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
+JailLevel = Literal["none", "unprivileged", "full"]
+"""How much of the jail there is, weakest first."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -188,10 +190,23 @@ class Exited(Message, frozen=True, tag="exited"):
     status: int
 
 
+class Layer(Message, frozen=True):
+    """One layer of the jail on this machine."""
+
+    name: str
+    is_on: bool
+    detail: str
+    """What it consists of, or why it is missing."""
+    grant: str
+    """What the machine would have to give; empty if it does."""
+
+
 class ZygoteReady(Message, frozen=True, tag="ready"):
-    """Everything is imported; forks are fast from now on."""
+    """Everything is imported, the jail is entered; forks are fast from now on."""
 
     pid: int
+    level: JailLevel
+    layers: list[Layer]
 
 
 FromZygote = Forked | NotForked | Exited | ZygoteReady

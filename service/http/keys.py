@@ -10,6 +10,7 @@ from service.settings import Settings
 from service.storage.workspaces import Volume
 from service.usecases.deploy import Deploy
 from service.usecases.run import Run
+from service.workers.zygote import Zygote
 
 
 class Skep:
@@ -18,6 +19,7 @@ class Skep:
     volume: Volume
     deploy: Deploy
     run: Run
+    zygote: Zygote
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

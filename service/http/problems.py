@@ -33,6 +33,7 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.WorkspaceBroken: Answer(503, "ServiceUnavailable"),
     errors.VolumeUnavailable: Answer(503, "ServiceUnavailable"),
     errors.WorkersUnavailable: Answer(503, "ServiceUnavailable"),
+    errors.JailTooWeak: Answer(503, "ServiceUnavailable"),
     errors.Draining: Answer(503, "ServiceUnavailable"),
     outcomes.ParametersRefused: Answer(400, "RequestValidationError"),
     outcomes.CodeRefused: Answer(400, "CompilationError"),

@@ -1,7 +1,5 @@
 """What operators and their machines ask: is it alive, does it take runs."""
 
-from typing import Final
-
 import orjson
 from aiohttp import web
 
@@ -9,13 +7,10 @@ from sandbox.version import __version__
 from service.http.keys import Skep
 from service.http.problems import JSON
 
-JAIL_LEVEL: Final = "none"
-"""Resource limits and no_new_privs only, so far: no namespaces, no Landlock, no seccomp."""
 
-
-async def healthcheck(_skep: Skep, _request: web.Request) -> web.Response:
+async def healthcheck(skep: Skep, _request: web.Request) -> web.Response:
     """GET /sys/healthcheck: the process answers."""
-    body = {"status": "ok", "version": __version__, "jail": JAIL_LEVEL}
+    body = {"status": "ok", "version": __version__, "jail": skep.zygote.level}
     return web.Response(body=orjson.dumps(body), content_type=JSON)
 
 

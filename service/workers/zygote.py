@@ -14,19 +14,23 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import structlog
 
 from sandbox import protocol
-from service.errors import WorkersUnavailable
+from service.errors import JailTooWeak, WorkersUnavailable
 
+ZYGOTE_MODULE: Final = "sandbox.zygote"
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
 FORK_TIMEOUT_S: Final = 5.0
 FORK_TRIES: Final = 3
 FORKS_AT_ONCE: Final = 4
 """More would only wait in the socket's buffer: the zygote forks one after the other."""
+
+LEVELS: Final = get_args(protocol.JailLevel)
+"""Weakest first."""
 
 _log = structlog.get_logger()
 
@@ -66,7 +70,7 @@ class _Incarnation:
 
     process: Process
     control: socket.socket
-    ready: "asyncio.Future[None]"
+    ready: "asyncio.Future[protocol.ZygoteReady]"
     forks: "dict[int, asyncio.Future[tuple[int, int]]]" = field(default_factory=dict)
     exits: "dict[int, asyncio.Future[int | None]]" = field(default_factory=dict)
 
@@ -74,8 +78,12 @@ class _Incarnation:
 class Zygote:
     """Forks workers; survives the death of the process that does it."""
 
-    def __init__(self, *, modules: Sequence[str]) -> None:
+    def __init__(self, *, modules: Sequence[str], least: protocol.JailLevel) -> None:
+        self.level: protocol.JailLevel = "none"
+        """Of the jail that workers are in now; never below `least` once there is one."""
+        self.layers: tuple[protocol.Layer, ...] = ()
         self._modules = tuple(modules)
+        self._least = least
         self._incarnation: _Incarnation | None = None
         self._starting = asyncio.Lock()
         self._room = asyncio.Semaphore(FORKS_AT_ONCE)
@@ -89,7 +97,7 @@ class Zygote:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have a zygote; on exit it and every worker it forked are gone."""
+        """Have a zygote; on exit it and every worker it forked are gone. Raises: JailTooWeak, WorkersUnavailable."""
         await self._ensure()
         try:
             yield
@@ -154,7 +162,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
-            command = (sys.executable, "-I", "-X", "utf8", "-m", "sandbox.zygote", str(theirs.fileno()))
+            command = (sys.executable, "-I", "-X", "utf8", "-m", ZYGOTE_MODULE, str(theirs.fileno()))
             process = await asyncio.create_subprocess_exec(
                 *command, ",".join(self._modules),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -166,11 +174,18 @@ class Zygote:
         loop.add_reader(ours, self._read, zygote)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await zygote.ready
+                ready = await zygote.ready
         except (TimeoutError, ZygoteGone) as error:
             await self._stop(zygote)
             raise WorkersUnavailable("The process that starts workers did not come up.") from error
-        _log.info("zygote started", pid=process.pid)
+        missing = tuple(layer for layer in ready.layers if not layer.is_on)
+        if LEVELS.index(ready.level) < LEVELS.index(self._least):
+            await self._stop(zygote)
+            raise JailTooWeak(ready.level, self._least, [(layer.name, layer.detail, layer.grant) for layer in missing])
+        self.level, self.layers = ready.level, tuple(ready.layers)
+        _log.info("zygote started", pid=process.pid, jail=ready.level)
+        for layer in missing:
+            _log.warning("jail layer missing", layer=layer.name, reason=layer.detail, needs=layer.grant)
         return zygote
 
     async def _stop(self, zygote: _Incarnation) -> None:
@@ -197,8 +212,8 @@ class Zygote:
             self._drop(zygote)
             return
         match protocol.decode_from_zygote(packet):
-            case protocol.ZygoteReady():
-                zygote.ready.set_result(None)
+            case protocol.ZygoteReady() as ready:
+                zygote.ready.set_result(ready)
             case protocol.Forked(worker=number, pid=pid):
                 zygote.forks.pop(number).set_result((pid, descriptors[0]))
             case protocol.NotForked(worker=number, reason=reason):

@@ -84,7 +84,7 @@ MALFORMED_FRAMES = {
     "no message": struct.pack("!I", 3) + b"abc",
     "an unknown kind": _frame(["surprise", 1]),
     "a message of the other direction": protocol.encode_frame(protocol.Cancel(run=1)),
-    "a message of the zygote": protocol.encode_frame(protocol.ZygoteReady(pid=1)),
+    "a message of the zygote": protocol.encode_frame(protocol.ZygoteReady(pid=1, level="none", layers=[])),
     "a wrong type": _frame(["returned", "1", b"1", 1]),
     "a field too few": _frame(["returned", 1, b"1"]),
     "a field too many": _frame(["returned", 1, b"1", 1, 1]),
