@@ -86,8 +86,10 @@ def _mapper(granted: Granted, user: int, group: int) -> Callable[[int, int], Non
         try:
             os.read(asked, 1)
             inside, count = granted.identities.first, granted.identities.count
-            _write_map("uid_map", target, granted, [user, user, 1, inside, granted.users[0], count])
-            _write_map("gid_map", target, granted, [group, group, 1, inside, granted.groups[0], count])
+            # A privileged user needs no number inside, and root's would take one more capability to map.
+            own = [[], []] if granted.programs is None else [[user, user, 1], [group, group, 1]]
+            _write_map("uid_map", target, granted, [*own[0], inside, granted.users[0], count])
+            _write_map("gid_map", target, granted, [*own[1], inside, granted.groups[0], count])
             status = 0
         finally:
             os._exit(status)
