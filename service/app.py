@@ -13,6 +13,7 @@ from service.storage.workspaces import Volume
 from service.usecases.deploy import Deploy
 from service.usecases.rebuild import rebuild_bundles
 from service.usecases.run import Run
+from service.workers.cgroups import ControlGroup
 from service.workers.pool import Limits, Pool
 from service.workers.zygote import Zygote
 
@@ -36,9 +37,11 @@ def create_app(settings: Settings) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     skep, settings = app[SKEP], app[SKEP].settings
     volume = Volume(dirpath=settings.functions_dirpath, document_max_bytes=settings.request_max_bytes)
-    zygote = skep.zygote = Zygote(modules=settings.python_modules, least=settings.jail_least)
+    group = ControlGroup(workers_max=settings.workers_max)
+    zygote = skep.zygote = Zygote(group, modules=settings.python_modules, least=settings.jail_least)
     pool = Pool(zygote, _limits(settings))
     await volume.open()
+    group.open()
     try:
         async with zygote.running(), pool.running():
             skep.volume, skep.deploy = volume, Deploy(volume, pool)
@@ -51,6 +54,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
             skep.lifecycle.ready = False
             skep.access_log.flush()
     finally:
+        await group.close()
         await volume.close()
 
 

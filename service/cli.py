@@ -17,10 +17,12 @@ from aiohttp import web
 from sandbox.version import __version__
 from service import logs
 from service.app import create_app
+from service.doctor import examine, report
 from service.errors import SkepError
 from service.http.keys import SKEP
 from service.http.listener import listening
 from service.settings import InvalidSettings, Settings, load_settings
+from service.workers.zygote import is_enough
 
 BAD_SETTINGS: Final = 2
 COLLECTOR_THRESHOLDS: Final = (20_000, 50, 100)
@@ -34,15 +36,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="skep", description="Run workspaces of functions over HTTP. Settings come from the environment."
     )
     parser.add_argument("--version", action="version", version=f"skep {__version__}")
-    parser.parse_args(arguments)
+    parser.add_argument(
+        "command", nargs="?", choices=("serve", "doctor"), default="serve",
+        help="serve, the default; doctor shows what this machine gives for a jail",
+    )  # fmt: skip
+    command = parser.parse_args(arguments).command
     try:
         settings = load_settings(os.environ)
     except InvalidSettings as invalid:
         print(invalid, file=sys.stderr)  # noqa: T201  # before there is a log; for a person at a terminal
         return BAD_SETTINGS
+    if command == "doctor":
+        logs.configure("console", "error")
+        return uvloop.run(doctor(settings))
     logs.configure(settings.log_format, settings.log_level)
     allow_descriptors()
     return uvloop.run(serve(settings))
+
+
+async def doctor(settings: Settings) -> int:
+    """Show what there is. Returns 0 if it is what the settings ask for, 1 if not."""
+    try:
+        level, layers = await examine(settings)
+    except SkepError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # for a person at a terminal
+        return 1
+    print(report(level, layers, least=settings.jail_least))  # noqa: T201  # as above
+    return 0 if is_enough(level, settings.jail_least) else 1
 
 
 async def serve(settings: Settings) -> int:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 START_TIMEOUT_S = 30
+COMMAND = (sys.executable, "-m", "service")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def state(pid: int) -> str | None:
 
 
 @contextmanager
-def running_skep(folder: Path, settings: Mapping[str, object] = {}) -> Iterator[Skep]:
+def running_skep(
+    folder: Path, settings: Mapping[str, object] = {}, *, command: Sequence[str] = COMMAND
+) -> Iterator[Skep]:
     """Start `skep` on a free port with these settings; on exit it is stopped, by force if it must be."""
     log = folder / "log"
     environment = {
@@ -83,7 +86,7 @@ def running_skep(folder: Path, settings: Mapping[str, object] = {}) -> Iterator[
         **{name: str(value) for name, value in settings.items()},
     }
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "service"], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         yield Skep(process, _wait_until_serving(process, log), folder)
     finally:

@@ -8,6 +8,7 @@ range that distributions leave unused.
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +40,12 @@ class Identities:
 
     first: int
     count: int
+    offset: int = 0
+    """Where counting begins: at random, so that the workers of two services, or of two zygotes, do not meet."""
 
     def of(self, worker: int) -> int:
         """The id of a worker, by its number. Numbers rise, so that an id comes back as late as can be."""
-        return self.first + worker % self.count
+        return self.first + (self.offset + worker) % self.count
 
     def __str__(self) -> str:
         return f"{self.first} to {self.first + self.count - 1}"
@@ -60,7 +63,8 @@ class Granted:
     @property
     def identities(self) -> Identities:
         """Both kinds have the same numbers inside."""
-        return Identities(self.users[0], min(self.users[1], self.groups[1]))
+        count = min(self.users[1], self.groups[1])
+        return Identities(self.users[0], count, secrets.randbelow(count))
 
 
 def own_identities(*, needs: frozenset[int] = _TO_CHANGE | _TO_KILL) -> Identities:
@@ -103,13 +107,13 @@ def choose(users: list[Extent], groups: list[Extent]) -> Identities:
             if high - low > end - first:
                 first, end = low, high
     if end >= _UNUSED_FIRST + _UNUSED_COUNT:
-        return Identities(_UNUSED_FIRST, _UNUSED_COUNT)
+        return Identities(_UNUSED_FIRST, _UNUSED_COUNT, secrets.randbelow(_UNUSED_COUNT))
     # The upper half of what a container was given: accounts are numbered from below.
     middle = (first + end) // 2
     count = end - middle - _NOBODY_AND_INVALID
     if count < _LEAST:
         raise Unavailable("there are too few user ids here")
-    return Identities(middle, count)
+    return Identities(middle, count, secrets.randbelow(count))
 
 
 def _read_map(name: str) -> list[Extent]:

@@ -20,6 +20,7 @@ import structlog
 
 from sandbox import protocol
 from service.errors import JailTooWeak, WorkersUnavailable
+from service.workers.cgroups import ControlGroup
 
 ZYGOTE_MODULE: Final = "sandbox.zygote"
 START_TIMEOUT_S: Final = 30.0
@@ -33,6 +34,11 @@ LEVELS: Final = get_args(protocol.JailLevel)
 """Weakest first."""
 
 _log = structlog.get_logger()
+
+
+def is_enough(level: protocol.JailLevel, least: protocol.JailLevel) -> bool:
+    """Whether a level of the jail is what an operator accepts, or more."""
+    return LEVELS.index(level) >= LEVELS.index(least)
 
 
 class ZygoteGone(Exception):
@@ -78,10 +84,11 @@ class _Incarnation:
 class Zygote:
     """Forks workers; survives the death of the process that does it."""
 
-    def __init__(self, *, modules: Sequence[str], least: protocol.JailLevel) -> None:
+    def __init__(self, group: ControlGroup, *, modules: Sequence[str], least: protocol.JailLevel) -> None:
         self.level: protocol.JailLevel = "none"
         """Of the jail that workers are in now; never below `least` once there is one."""
         self.layers: tuple[protocol.Layer, ...] = ()
+        self._group = group
         self._modules = tuple(modules)
         self._least = least
         self._incarnation: _Incarnation | None = None
@@ -170,6 +177,7 @@ class Zygote:
                 env={},  # tenant code must find nothing of the service's environment, in memory neither
                 start_new_session=True,  # a terminal's Ctrl-C is for the service, which then ends the zygote
             )  # fmt: skip
+        self._group.add(process.pid)
         zygote = _Incarnation(process, ours, loop.create_future())
         loop.add_reader(ours, self._read, zygote)
         try:
@@ -179,7 +187,7 @@ class Zygote:
             await self._stop(zygote)
             raise WorkersUnavailable("The process that starts workers did not come up.") from error
         missing = tuple(layer for layer in ready.layers if not layer.is_on)
-        if LEVELS.index(ready.level) < LEVELS.index(self._least):
+        if not is_enough(ready.level, self._least):
             await self._stop(zygote)
             raise JailTooWeak(ready.level, self._least, [(layer.name, layer.detail, layer.grant) for layer in missing])
         self.level, self.layers = ready.level, tuple(ready.layers)
