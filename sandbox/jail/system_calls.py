@@ -23,7 +23,7 @@ _ALL_BITS: Final = 0xFFFF_FFFF
 
 _NOT_EXECUTABLE: Final = Check(2, _PROT_EXEC, (0,))
 
-_ALLOWED: Final[dict[str, tuple[Check, ...]]] = {
+ALLOWED: Final[dict[str, tuple[Check, ...]]] = {
     # Most frequent first: what has no check is answered from a cache by kernels since 5.11, the rest costs a few ns.
     "recvfrom": (),  # the connection
     "sendto": (),
@@ -108,9 +108,15 @@ X32_BIT: Final = 0x4000_0000
 
 def worker_filter() -> bytes | None:
     """The filter of every worker, or None on a machine whose numbers are not known."""
-    numbers = NUMBERS.get(MACHINE)
-    if numbers is None:
+    if MACHINE not in NUMBERS:
         return None
-    rules = [Rule(numbers[name], checks) for name, checks in _ALLOWED.items() if name in numbers]
-    rules += [Rule(numbers[name], error=error) for name, error in _ABSENT.items()]
-    return assemble(ARCHITECTURES[MACHINE], rules, foreign_from=X32_BIT if MACHINE == "x86_64" else None)
+    return assemble(ARCHITECTURES[MACHINE], rules(MACHINE), foreign_from=X32_BIT if MACHINE == "x86_64" else None)
+
+
+def rules(machine: str) -> list[Rule]:
+    """The list in numbers."""
+    numbers = NUMBERS[machine]
+    return [
+        *(Rule(numbers[name], checks) for name, checks in ALLOWED.items() if name in numbers),
+        *(Rule(numbers[name], error=error) for name, error in _ABSENT.items()),
+    ]

@@ -56,6 +56,8 @@ class Place:
 
     version: Version
     folders: dict[str, Path]
+    is_top: bool
+    """Whether it is the topmost that can be seen from here: in a container, the one that was made for it."""
 
 
 def find_place(*, mounts: str, membership: str) -> Place:
@@ -76,9 +78,9 @@ def find_place(*, mounts: str, membership: str) -> Place:
             for controller in set(CONTROLLERS) & set(options.split(",")) & paths.keys():
                 v1[controller] = _under(mounted, root, paths[controller])
     if v1.keys() == set(CONTROLLERS):
-        return Place(V1, v1)
+        return Place(V1, v1, is_top=False)
     if v2 is not None and not v1:
-        return Place(V2, dict.fromkeys(CONTROLLERS, v2))
+        return Place(V2, dict.fromkeys(CONTROLLERS, v2), is_top=paths[""] == "/")
     raise NoControlGroups("no hierarchy with memory, cpu and pids is mounted")
 
 
@@ -101,7 +103,7 @@ class ControlGroup:
         """Make the group. What keeps it from that is in `problem`."""
         try:
             membership = Path("/proc/self/cgroup").read_text()
-            self._open(find_place(mounts=Path("/proc/self/mountinfo").read_text(), membership=membership))
+            self.make(find_place(mounts=Path("/proc/self/mountinfo").read_text(), membership=membership))
         except (OSError, NoControlGroups) as error:
             self._remove()
             self.problem = str(error)
@@ -124,7 +126,8 @@ class ControlGroup:
                 # Every limit that a worker has for itself holds without it.
                 _log.warning("outside its control group", pid=zygote_pid, reason=error.strerror)
 
-    def _open(self, place: Place) -> None:
+    def make(self, place: Place) -> None:
+        """Make the group there. Raises: OSError, NoControlGroups; some folders may then have been made."""
         version = place.version
         for folder in set(place.folders.values()):
             _sweep(folder)
@@ -132,7 +135,7 @@ class ControlGroup:
             own.mkdir()
             self._made.append(own)
             if version is V2:
-                _delegate(folder, own)
+                _delegate(folder, own, is_top=place.is_top)
             (own / _WORKERS).mkdir()
         groups = {name: folder / _NAME.format(os.getpid()) / _WORKERS for name, folder in place.folders.items()}
         (groups["cpu"] / version.weight).write_text(version.half)
@@ -160,7 +163,7 @@ def _memory_for_workers(place: Place) -> int:
     return int(min(limits) * MEMORY_SHARE)
 
 
-def _delegate(folder: Path, own: Path) -> None:
+def _delegate(folder: Path, own: Path, *, is_top: bool) -> None:
     """Version 2: hand the controllers down. A group that does so may hold no processes, so those in it move aside, and
     that is only done where the whole group was given to us. Raises: OSError, NoControlGroups.
     """
@@ -170,7 +173,7 @@ def _delegate(folder: Path, own: Path) -> None:
         raise NoControlGroups(f"this group has no controller for {', '.join(sorted(missing))}")
     is_machine_root = not (folder / "cgroup.events").exists()
     if not is_machine_root:
-        if not _is_ours(folder):
+        if not is_top and not _is_delegated(folder):
             raise NoControlGroups("this group was not delegated to the service (systemd: Delegate=yes)")
         aside = own / _SERVICE
         aside.mkdir()
@@ -180,10 +183,8 @@ def _delegate(folder: Path, own: Path) -> None:
     (own / "cgroup.subtree_control").write_text(wanted)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether the group is the root of a container's view, or a manager has said that it is for us."""
-    if "0::/" in Path("/proc/self/cgroup").read_text().splitlines():
-        return True
+def _is_delegated(folder: Path) -> bool:
+    """Whether systemd says that the group is for us."""
     with contextlib.suppress(OSError):
         return os.getxattr(folder, "user.delegate") == b"1"
     return False
