@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check lint types imports bench clean
+.PHONY: help run test check lint types imports bench soak clean
 
 help:
 	@echo "make run    serve on http://127.0.0.1:4000 (PORT, HOST and the other settings come from the environment)"
 	@echo "make test   the test suite      make check   lint, types, import rules, tests"
-	@echo "make bench  the benchmarks      make clean   remove .venv and caches"
+	@echo "make bench  the benchmarks      make soak    20,000 ordinary runs, each answer checked (RUNS=…)"
+	@echo "make clean  remove .venv and caches"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,6 +45,10 @@ check: lint types imports test
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+RUNS ?= 20000
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench.soak --runs $(RUNS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -2,8 +2,11 @@
 
 import contextlib
 import dataclasses
+import difflib
 import enum
 import functools
+import itertools
+import sys
 import types
 from typing import Any
 
@@ -20,6 +23,8 @@ def harden() -> None:
     for cls in (contextlib.ContextDecorator, contextlib.AsyncContextDecorator):
         _harden_decorator(cls)
     _harden_exits()
+    _harden_annotations()
+    _harden_html_diff()
 
 
 def _harden_copies() -> None:
@@ -72,6 +77,27 @@ def _harden_exits() -> None:
 
     contextlib.ExitStack.__exit__ = __exit__  # type: ignore[method-assign] # before the class is frozen
     contextlib.AsyncExitStack.__aexit__ = __aexit__  # type: ignore[method-assign] # before the class is frozen
+
+
+def _harden_annotations() -> None:
+    """An annotation that is a string is looked up in the module of its class; a tenant's class has none."""
+    native: Any = dataclasses._is_type  # type: ignore[attr-defined] # noqa: SLF001 - the one place that looks
+
+    def _is_type(annotation: str, cls: type, *rest: Any) -> bool:
+        return cls.__module__ in sys.modules and native(annotation, cls, *rest)
+
+    dataclasses._is_type = _is_type  # type: ignore[attr-defined] # noqa: SLF001 - as above
+
+
+def _harden_html_diff() -> None:
+    """It counts its tables in an attribute of the class, which cannot be set once the class is frozen."""
+    numbers = itertools.count()
+
+    def _make_prefix(self: Any) -> None:
+        number = next(numbers)
+        self._prefix = [f"from{number}_", f"to{number}_"]
+
+    difflib.HtmlDiff._make_prefix = _make_prefix  # type: ignore[attr-defined] # noqa: SLF001 - the only place that counts
 
 
 def _harden_enums() -> None:

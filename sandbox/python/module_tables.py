@@ -69,6 +69,16 @@ ONLY: Final[dict[str, frozenset[str]]] = {
 }
 """Modules of which only these names are offered."""
 
+ALSO: Final[dict[str, tuple[str, ...]]] = {
+    "contextlib": ("AsyncContextDecorator",),
+    "email.message": ("MIMEPart",),
+    "email.policy": ("SMTPUTF8",),
+    "email.utils": ("localtime",),
+    "enum": ("show_flag_values",),
+    "hashlib": ("scrypt",),
+}
+"""Names that are documented and that their module's `__all__` leaves out."""
+
 NEVER: Final[dict[str, frozenset[str]]] = {
     name: frozenset(withheld.split())
     for name, withheld in {

@@ -14,7 +14,8 @@ from typing import Any, Final
 from sandbox.python import ownership
 from sandbox.python.frozen_classes import freeze_classes, freeze_own_classes
 from sandbox.python.hardening import harden
-from sandbox.python.module_tables import DEFAULT_MODULES, NEVER, ONLY, SUBMODULES, offered_modules
+from sandbox.python.library import load_library
+from sandbox.python.module_tables import ALSO, DEFAULT_MODULES, NEVER, ONLY, SUBMODULES, offered_modules
 from sandbox.python.module_wrappers import WRAPPERS
 from sandbox.python.output_modules import SILENT, logging_facade, output_modules
 
@@ -141,7 +142,7 @@ class Modules:
 def public_names(name: str) -> dict[str, object]:
     """What a module offers: public, no modules, as the tables have it, some in a safe form. Raises: ImportError."""
     module = importlib.import_module(name)
-    offered = ONLY.get(name) or getattr(module, "__all__", None) or dir(module)
+    offered = ONLY.get(name) or (*getattr(module, "__all__", ()), *ALSO.get(name, ())) or dir(module)
     public: dict[str, object] = {
         name: getattr(module, name)
         for name in offered
@@ -181,13 +182,11 @@ def _unshared(value: object) -> object:
 
 
 def preload(allowed: Collection[str]) -> None:
-    """Import what these modules need, once, so that workers forked from this process share it.
+    """Load these modules and all they may need later, once: what is forked from this process can load nothing.
 
     Also closes two gaps that a façade cannot, for this whole process: see `hardening` and `frozen_classes`.
     """
-    for name in offered_modules(allowed):
-        importlib.import_module(name)
-    importlib.import_module("_strptime")  # for `strptime`, which imports it when it is first called
+    load_library(allowed)
     harden()
     freeze_classes({name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys() | {"weakrefset", "markupbase"})
     freeze_own_classes()
