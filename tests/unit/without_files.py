@@ -1,4 +1,4 @@
-"""`python -m tests.unit.without_files`: runs bodies in a process that can name no file and start nothing.
+"""`python -m tests.unit.without_files`: runs bodies in a process with a worker's system calls, which name no file.
 
 Standard input: a JSON object of bodies by name. Standard output: an object of what they returned, each as its JSON
 value, under `results`, and under `asked` what they tried to import or open.
@@ -7,52 +7,25 @@ value, under `results`, and under `asked` what they tried to import or open.
 import asyncio
 import contextlib
 import contextvars
-import ctypes
-import errno
 import gc
 import json
-import platform
-import struct
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sandbox import worker
+from sandbox.jail import kernel
+from sandbox.jail.system_calls import worker_filter
 from sandbox.python.values import encode_result
 from tests.unit.bodies import load, make_namespace
 
-_NUMBERS: Final = {
-    "x86_64": """
-        2 4 6 21 41 56 57 58 59 76 78 79 80 81 82 83 84 85 86 87 88 89 90 92 133 161 217 257 258 259 260 261 262 263 264
-        265 266 267 268 269 316 322 332 435 437 439 452
-    """,
-    "aarch64": """
-        17 33 34 35 36 37 38 43 45 48 49 50 51 53 54 56 61 78 79 198 220 221 276 281 291 435 437 439 452
-    """,
-}
-"""System calls that name a file or start something, from open(2) to fchmodat2(2), by machine."""
-_SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
-_LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
-
-
-class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
 
 def forbid_files() -> None:
-    """Make every system call that names a file or starts something fail with EPERM, for good; see seccomp(2)."""
-    numbers = [int(number) for number in _NUMBERS[platform.machine()].split()]
-    program = struct.pack("<HBBI", _LOAD, 0, 0, 0)
-    for place, number in enumerate(numbers):
-        program += struct.pack("<HBBI", _IF_EQUAL, len(numbers) - place, 0, number)
-    program += struct.pack("<HBBI", _RETURN, 0, 0, _SECCOMP_RET_ALLOW)
-    program += struct.pack("<HBBI", _RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EPERM)
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    filter_ = ctypes.byref(_Program(len(program) // 8, program))
-    for call in ((_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, filter_, 0, 0)):
-        if prctl(*call) != 0:
-            raise OSError(ctypes.get_errno(), "prctl")
+    """What a worker gives up last, and with it every file."""
+    program = worker_filter()
+    assert program is not None, "the numbers of this machine's system calls are not known"
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.seccomp_filter(program)
 
 
 def watch(asked: list[str]) -> None:
