@@ -89,7 +89,7 @@ def parameters_of(name: str, variant: int) -> dict[str, Any]:
 async def soak(url: str, *, runs: int, seed: int = 1) -> Soak:
     """Deploy the functions into `WORKSPACES` and run them `runs` times, `CONNECTIONS` at once.
 
-    Raises: MeasureError if a deploy is refused, and what aiohttp raises if the service is gone.
+    Raises: MeasureError if a deploy is refused.
     """
     functions = read_functions()
     outside = Outside(functions)
@@ -98,7 +98,7 @@ async def soak(url: str, *, runs: int, seed: int = 1) -> Soak:
     weights = [WEIGHTS.get(name, USUAL_WEIGHT) for name in names]
     choices = random.Random(seed)
     # Every function at least once, then by weight.
-    mix = iter(names + choices.choices(names, weights, k=max(0, runs - len(names))))
+    mix = iter((names + choices.choices(names, weights, k=runs))[:runs])
     timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(url, timeout=timeout, connector=connector) as session:
@@ -112,9 +112,11 @@ async def soak(url: str, *, runs: int, seed: int = 1) -> Soak:
                 parameters = parameters_of(name, choices.randrange(VARIANTS))
                 path = f"/v2/functions/{choices.choice(WORKSPACES)}/run/{name}"
                 expected = await outside.answer(name, parameters)
-                async with session.post(path, json={"parameters": parameters}) as response:
-                    text = await response.text()
-                problem = difference(response.status, text, expected)
+                try:
+                    async with session.post(path, json={"parameters": parameters}) as response:
+                        problem = difference(response.status, await response.text(), expected)
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    problem = f"no answer: {error!r}"
                 done.runs[name] += 1
                 if problem:
                     done.unexpected.append(f"{path} n={parameters['n']}: {problem}")
