@@ -9,8 +9,9 @@ RUN python -m venv /opt/skep && /opt/skep/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim
 COPY --from=build /opt/skep /opt/skep
-# The volume belongs to the user before it is mounted, so that a fresh named volume does too.
-RUN install -d -o 10001 -g 10001 -m 0700 /data /data/functions
+# The volume belongs to the user before it is mounted, so that a fresh named volume does too; and to the group of root,
+# so that compose's root, who may not overrule a file's mode, can write it.
+RUN install -d -o 10001 -g 0 -m 0770 /data /data/functions
 USER 10001:10001
 WORKDIR /data
 ENV HOST=0.0.0.0 \
