@@ -16,7 +16,6 @@ from sandbox import protocol
 from sandbox.console import Console
 from sandbox.deadlines import Deadlines
 from sandbox.endings import Ending, ending_of_error, ending_of_result
-from sandbox.heap import fill_holes
 from sandbox.outbox import Outbox
 from sandbox.parameters import ParametersRefused
 from sandbox.python.compiler import INLINE, CodeRefused
@@ -246,7 +245,6 @@ def prepare() -> None:
     Workspace(warm).load()
     encode_result({"warm": 1.5})
     Loop().close()
-    fill_holes()
 
 
 def main(connection: socket.socket, *, seal: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox import protocol, worker
+from sandbox.heap import fill_holes
 from sandbox.jail import kernel
 from sandbox.jail.jail import Jail
 from sandbox.jail.lockdown import CONNECTION_FD, LAST_STEP, Cell, lock_down
@@ -143,7 +144,7 @@ def main() -> None:
     jail.enter(service_pid=os.getppid())
     zygote = Zygote(control, jail, own_address_space_bytes=own_address_space_bytes)
     # What exists now is shared by every worker: keep the collector from writing to its pages.
-    gc.collect()
+    fill_holes()
     gc.freeze()
     gc.disable()
     cell = zygote.serve()
