@@ -73,9 +73,16 @@ def state(pid: int) -> str | None:
 
 @contextmanager
 def running_skep(
-    folder: Path, settings: Mapping[str, object] = {}, *, command: Sequence[str] = COMMAND
+    folder: Path,
+    settings: Mapping[str, object] = {},
+    *,
+    command: Sequence[str] = COMMAND,
+    user: int | None = None,
 ) -> Iterator[Skep]:
-    """Start `skep` on a free port with these settings; on exit it is stopped, by force if it must be."""
+    """Start `skep` on a free port with these settings; on exit it is stopped, by force if it must be.
+
+    `user`: its user and group id, None for those of the tests. The folder must be its to write.
+    """
     log = folder / "log"
     environment = {
         "PATH": os.environ["PATH"],
@@ -86,7 +93,10 @@ def running_skep(
         **{name: str(value) for name, value in settings.items()},
     }
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        groups: list[int] | None = None if user is None else []
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, user=user, group=user, extra_groups=groups
+        )
     try:
         yield Skep(process, _wait_until_serving(process, log), folder)
     finally:
