@@ -1,8 +1,13 @@
 """What the service, the zygote and the workers say to each other, one class a message."""
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+
+_LONGEST_US: Final = 366 * 24 * 3600 * 1_000_000
+
+Microseconds = Annotated[int, msgspec.Meta(ge=0, le=_LONGEST_US)]
+"""Up to a year, which is the most that a run may take."""
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
 JailLevel = Literal["none", "unprivileged", "full"]
@@ -108,7 +113,7 @@ class Returned(Message, frozen=True, tag="returned"):
     run: int
     result: bytes
     """JSON."""
-    duration_us: int
+    duration_us: Microseconds
 
 
 class Raised(Message, frozen=True, tag="raised"):
@@ -120,21 +125,21 @@ class Raised(Message, frozen=True, tag="raised"):
     function: str
     line: int
     traceback: str
-    duration_us: int
+    duration_us: Microseconds
 
 
 class OutOfMemory(Message, frozen=True, tag="out-of-memory"):
     """The run is over: it needed more memory than the worker may have. The worker lives on."""
 
     run: int
-    duration_us: int
+    duration_us: Microseconds
 
 
 class Expired(Message, frozen=True, tag="expired"):
     """The run's deadline has passed and it is being unwound; `Ended` follows when nothing of it is left."""
 
     run: int
-    duration_us: int
+    duration_us: Microseconds
 
 
 class Ended(Message, frozen=True, tag="ended"):

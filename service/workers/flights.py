@@ -40,7 +40,7 @@ class Call(msgspec.Struct, frozen=True):
 class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
-    __slots__ = ("due", "entries", "entries_bytes", "is_overdue", "outcome", "started", "timeout_ms")
+    __slots__ = ("due", "entries", "entries_bytes", "is_overdue", "outcome", "started", "timeout_ms", "told", "unwinds")
 
     def __init__(self, outcome: "asyncio.Future[Outcome]", *, timeout_ms: int, started: float, due: float) -> None:
         self.outcome = outcome
@@ -51,6 +51,10 @@ class Flight:
         """Loop time at which something must be done about it."""
         self.is_overdue = False
         """The caller has its answer; when the flight is due again, the worker is killed."""
+        self.unwinds = False
+        """The worker has said `Expired`."""
+        self.told = 0
+        """How much of what is written to the worker it must have read to know of this run, in bytes."""
         self.entries: list[bytes] = []
         self.entries_bytes = 0
 
@@ -65,17 +69,23 @@ class Flight:
 
 
 class Flights:
-    """Every flight of one worker, by number. `kill` is called with the reason when one cannot be ended otherwise."""
+    """Every flight of one worker, by number.
 
-    def __init__(self, *, logs_max_bytes: int, kill: Callable[[str], None]) -> None:
+    `kill` is called with the reason when one cannot be ended otherwise; `read_max_bytes` says how much of what was
+    written to the worker it can have read.
+    """
+
+    def __init__(self, *, logs_max_bytes: int, kill: Callable[[str], None], read_max_bytes: Callable[[], int]) -> None:
         self.responsive = asyncio.Event()
         """Not set while the worker counts as stuck."""
         self.responsive.set()
         self._logs_max_bytes = logs_max_bytes
         self._kill = kill
+        self._read_max_bytes = read_max_bytes
         self._loop = asyncio.get_running_loop()
         self._flights: dict[int, Flight] = {}
         self._number = 0
+        self._afterwards = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = _NEVER
 
@@ -97,21 +107,22 @@ class Flights:
         return number, flight
 
     def land(self, number: int) -> Flight | None:
-        """Nothing is left of a run; None if that was known. Raises: ProtocolError for a run that never was."""
-        flight = self._flights.pop(number, None)
-        if flight is None:
-            if not 0 < number <= self._number:
-                raise protocol.ProtocolError("an answer for a run that does not exist")
-            return None
-        if not self.responsive.is_set():
-            self.responsive.set()
+        """Nothing is left of a run; None if that was known. Raises: ProtocolError, see `_find`."""
+        flight = self._find(number)
+        if flight is not None:
+            del self._flights[number]
+            if not self.responsive.is_set():
+                self.responsive.set()
         return flight
 
     def keep_logs(self, number: int, entries: list[bytes]) -> None:
-        """Add to what a run has said. Raises: ProtocolError for what is no entry, or too much of it."""
-        flight = self._flights.get(number)
+        """Add to what a run has said. Raises: ProtocolError for what is no entry, or too much of it; see `_find`."""
+        flight = self._find(number)
         if flight is None:
             return
+        if not entries:
+            # It would count against no limit.
+            raise protocol.ProtocolError("log entries that are none")
         for entry in entries:
             protocol.check_log_entry(entry)
             flight.entries_bytes += len(entry)
@@ -120,10 +131,12 @@ class Flights:
         flight.entries += entries
 
     def expire(self, number: int, duration_us: int) -> None:
-        """The worker says that a run's deadline has passed and that it is unwinding it."""
-        flight = self._flights.get(number)
-        if flight is None:
+        """The worker says that a run's deadline has passed and that it is unwinding it. Raises: see `_find`."""
+        flight = self._find(number)
+        # Once: or it could put off its end for ever.
+        if flight is None or flight.unwinds:
             return
+        flight.unwinds = True
         flight.answer(TimedOut(flight.timeout_ms, flight.logs(), duration_us / 1000))
         self.responsive.set()
         self._allow(flight, UNWIND_GRACE_S)
@@ -144,6 +157,22 @@ class Flights:
             flight.answer(WorkerLost(reason, flight.logs()))
         self._flights.clear()
         self.responsive.set()
+
+    def _find(self, number: int) -> Flight | None:
+        """The flight that a message is about; None if it has landed.
+
+        Raises: ProtocolError for a run that never was, for one that the worker has not been told of, and for more
+        messages about landed ones than there were runs: an honest worker sends one at the most, `Ended`.
+        """
+        flight = self._flights.get(number)
+        if flight is None:
+            self._afterwards += 1
+            if not 0 < number <= self._number or self._afterwards > self._number:
+                raise protocol.ProtocolError("an answer for a run that does not exist")
+        elif flight.told > self._read_max_bytes():
+            # What it leaves unread would pile up here, and no deadline would end that.
+            raise protocol.ProtocolError("an answer for a run that it cannot have heard of")
+        return flight
 
     def _allow(self, flight: Flight, grace_s: float) -> None:
         flight.is_overdue = True

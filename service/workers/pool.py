@@ -200,6 +200,7 @@ class Pool:
         worker = Worker(
             workspace,
             child,
+            result_max_bytes=limits.result_max_bytes,
             logs_max_bytes=limits.logs_max_bytes,
             frame_max_bytes=max(limits.result_max_bytes, limits.logs_max_bytes, limits.bundle_max_bytes)
             + protocol.FRAME_OVERHEAD_BYTES,

@@ -4,7 +4,8 @@ Everything a worker sends is tenant input. A frame that does not fit ends the wo
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, cast
 
 import structlog
@@ -19,6 +20,8 @@ from service.workers.zygote import Child
 LOAD_TIMEOUT_S: Final = 10.0
 TOGETHER_MAX: Final = 4
 """So many frames at the most are sent together: the worker should begin while the rest are still being read."""
+A_TURN_MAX: Final = 64
+"""So many frames of one worker are taken before everybody else has had a turn."""
 MALFORMED: Final = "the worker sent something that is no answer"
 
 _log = structlog.get_logger()
@@ -31,11 +34,12 @@ class WorkerDied(SkepError):
 class Worker(asyncio.Protocol):
     """A live worker. `on_idle` is called when its last run has ended, `on_gone` once when the process is."""
 
-    def __init__(  # noqa: PLR0913  # what it is, two limits, two listeners
+    def __init__(  # noqa: PLR0913  # what it is, three limits, two listeners
         self,
         workspace: str,
         child: Child,
         *,
+        result_max_bytes: int,
         logs_max_bytes: int,
         frame_max_bytes: int,
         on_idle: Callable[["Worker"], None],
@@ -56,7 +60,10 @@ class Worker(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
-        self._flights = Flights(logs_max_bytes=logs_max_bytes, kill=self.kill)
+        self._result_max_bytes = result_max_bytes
+        self._values_max_bytes = max(result_max_bytes, logs_max_bytes)
+        self._written_bytes = self._unsent_bytes = 0
+        self._flights = Flights(logs_max_bytes=logs_max_bytes, kill=self.kill, read_max_bytes=self._read_max_bytes)
         self._unsent: list[bytes] = []
         self._end_reason: str | None = None
         self._farewell: asyncio.Task[None] | None = None
@@ -102,6 +109,7 @@ class Worker(asyncio.Protocol):
             self._write(protocol.Run(number, call.run_id, call.function, call.parameters_json, call.timeout_ms))
         else:
             self._write(protocol.RunInline(number, call.run_id, call.code, call.parameters_json, call.timeout_ms))
+        flight.told = self._written_bytes
         try:
             return await flight.outcome
         except asyncio.CancelledError:
@@ -134,14 +142,7 @@ class Worker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop with whatever has arrived."""
-        if self._end_reason is not None:
-            return
-        try:
-            for body in self._frames.feed(data):
-                self._take(protocol.decode_upward(body))
-        except protocol.ProtocolError as error:
-            _log.warning("malformed frame", workspace=self.workspace, pid=self.pid, reason=str(error))
-            self.kill(MALFORMED)
+        self._take_some(self._frames.feed(data))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the loop passes it
         """Called by the loop when the worker has closed its end, which is mostly its end."""
@@ -149,9 +150,29 @@ class Worker(asyncio.Protocol):
         self._child.kill()
         self._end()
 
-    def _take(self, message: protocol.Upward) -> None:
+    def _take_some(self, bodies: Iterator[bytes], *, is_paused: bool = False) -> None:
+        """Take what is there, but no more than `A_TURN_MAX` at once: a flood must not hold up the other workers."""
+        if self._end_reason is not None:
+            return
+        try:
+            for taken, body in enumerate(bodies, 1):
+                self._take(protocol.decode_upward(body), len(body))
+                if taken == A_TURN_MAX and self._transport is not None and self._end_reason is None:
+                    self._transport.pause_reading()
+                    self._loop.call_soon(partial(self._take_some, bodies, is_paused=True))
+                    return
+        except protocol.ProtocolError as error:
+            _log.warning("malformed frame", workspace=self.workspace, pid=self.pid, reason=str(error))
+            self.kill(MALFORMED)
+            return
+        if is_paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _take(self, message: protocol.Upward, size_bytes: int) -> None:
         match message:
             case protocol.Returned(run=number, result=result):  # first, because nearly every message is one
+                if len(result) > self._result_max_bytes:
+                    raise protocol.ProtocolError("a result longer than any may be")
                 protocol.check_json(result)
                 self._end_run(number, message)
             case protocol.Log(run=number, entries=entries):
@@ -166,6 +187,9 @@ class Worker(asyncio.Protocol):
             case protocol.NotLoaded():
                 self._has_loaded(refusal_of(message))
             case _:
+                # Errors, tracebacks and problems are cut by the worker; one that does not cut them is no honest one.
+                if size_bytes > protocol.FRAME_OVERHEAD_BYTES:
+                    raise protocol.ProtocolError("more about the end of a run than there may be")
                 self._end_run(message.run, message)
 
     def _end_run(self, number: int, message: Ending) -> None:
@@ -177,6 +201,8 @@ class Worker(asyncio.Protocol):
     def _has_loaded(self, result: bytes | SkepError) -> None:
         if self._loaded is None or self._loaded.done():
             raise protocol.ProtocolError("an answer to a question nobody asked")
+        # From now on no frame is as long as a bundle may be.
+        self._frames.max_bytes = self._values_max_bytes + protocol.FRAME_OVERHEAD_BYTES
         if isinstance(result, SkepError):
             self._loaded.set_exception(result)
         else:
@@ -218,11 +244,19 @@ class Worker(asyncio.Protocol):
         """Send with all else that is written in this turn of the loop: one system call, one wake of the worker."""
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(protocol.encode_frame(message))
+        frame = protocol.encode_frame(message)
+        self._unsent.append(frame)
+        self._written_bytes += len(frame)
+        self._unsent_bytes += len(frame)
         if len(self._unsent) >= TOGETHER_MAX:
             self._flush()
 
     def _flush(self) -> None:
-        frames, self._unsent = self._unsent, []
+        frames, self._unsent, self._unsent_bytes = self._unsent, [], 0
         if frames and self._transport is not None:
             self._transport.write(b"".join(frames))
+
+    def _read_max_bytes(self) -> int:
+        """How much of what was written to it the worker can have read: what has left this process."""
+        kept = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self._written_bytes - self._unsent_bytes - kept

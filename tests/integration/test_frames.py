@@ -1,6 +1,7 @@
 """What a worker may say. The test holds the other end of a real connection and says what hostile code could."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -15,10 +16,11 @@ import pytest
 
 from sandbox import protocol
 from service.domain.outcome import Outcome, Returned, WorkerLost
-from service.workers.flights import Call
-from service.workers.worker import MALFORMED, Worker
+from service.workers.flights import LOG_SLACK_BYTES, UNWIND_GRACE_S, Call
+from service.workers.worker import A_TURN_MAX, MALFORMED, Worker
 from service.workers.zygote import Child
 
+RESULT_MAX_BYTES = 5000
 LOGS_MAX_BYTES = 1000
 FRAME_MAX_BYTES = 10_000
 
@@ -53,6 +55,7 @@ async def _rig() -> AsyncIterator[Rig]:
     worker = Worker(
         "w",
         child,
+        result_max_bytes=RESULT_MAX_BYTES,
         logs_max_bytes=LOGS_MAX_BYTES,
         frame_max_bytes=FRAME_MAX_BYTES,
         on_idle=lambda _worker: None,
@@ -103,6 +106,14 @@ MALFORMED_FRAMES = {
     "an entry of no level": protocol.encode_frame(
         protocol.Log(run=1, entries=[b'{"time":"","level":"shout","message":""}'])
     ),
+    "no entries": protocol.encode_frame(protocol.Log(run=1, entries=[])),
+    "entries of a run that never was": protocol.encode_frame(protocol.Log(run=2, entries=[_entry("x")])),
+    "the end of a run that never was": protocol.encode_frame(protocol.Expired(run=2, duration_us=1)),
+    "a result longer than any may be": protocol.encode_frame(
+        protocol.Returned(run=1, result=b'"' + b"x" * RESULT_MAX_BYTES + b'"', duration_us=1)
+    ),
+    "a duration below nothing": _frame(["returned", 1, b"1", -1]),
+    "a duration of ages": _frame(["returned", 1, b"1", 2**63]),
     "more logs than allowed": protocol.encode_frame(protocol.Log(run=1, entries=[_entry("x" * 800)] * 8)),
     "an answer to no load": protocol.encode_frame(protocol.Loaded(bundle=b"")),
     "a refusal of no load": protocol.encode_frame(protocol.NotLoaded(errors=[], problems=[])),
@@ -149,6 +160,45 @@ async def test_a_second_answer_to_a_run_is_ignored() -> None:
         again = await rig.run()
         rig.send(protocol.encode_frame(protocol.Returned(run=2, result=b"2", duration_us=1)))
         assert await again == Returned(b"2", (), 0.001)
+
+
+async def test_more_answers_to_runs_that_are_over_than_there_were_runs_end_the_worker() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
+        rig.send(answer * 3)
+        assert await running == Returned(b"1", (), 0.001)
+        await asyncio.to_thread(rig.process.wait, 5)
+
+
+async def test_an_answer_to_what_the_worker_has_not_read_ends_it() -> None:
+    async with _rig() as rig:
+        running = asyncio.create_task(rig.worker.run(Call("id", b'"' + b"x" * 4_000_000 + b'"', 5000, "f")))
+        await asyncio.get_running_loop().sock_recv(rig.theirs, 1000)
+        rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1)))
+        assert await running == WorkerLost(MALFORMED, ())
+
+
+async def test_a_worker_that_goes_on_saying_it_unwinds_is_killed_all_the_same() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        expired = protocol.encode_frame(protocol.Expired(run=1, duration_us=1))
+        while rig.process.poll() is None:
+            with contextlib.suppress(BrokenPipeError):
+                rig.send(expired)
+            await asyncio.sleep(UNWIND_GRACE_S / 10)
+        assert (await running).__class__.__name__ == "TimedOut"
+
+
+async def test_a_flood_of_one_worker_is_taken_a_little_at_a_time() -> None:
+    async with _rig() as rig:
+        running = await rig.run()
+        entry = protocol.encode_frame(protocol.Log(run=1, entries=[_entry("")]))
+        answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
+        frames = (LOGS_MAX_BYTES + LOG_SLACK_BYTES) // len(_entry(""))
+        assert frames > A_TURN_MAX
+        rig.send(entry * frames + answer)
+        assert await running == Returned(b"1", (_entry(""),) * frames, 0.001)
 
 
 async def test_a_worker_that_closes_its_connection_is_killed() -> None:
