@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 
 from bench.cold import measure_cold
 from bench.errors import MeasureError
+from bench.jail import measure_jail
 from bench.load import Load, open_load
 from bench.memory import measure_memory
 from bench.options import Options
@@ -33,6 +34,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "cold": measure_cold,
     "memory": measure_memory,
     "scale": measure_scale,
+    "jail": measure_jail,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100

@@ -39,7 +39,7 @@ def measure_cold(_load: Load, options: Options) -> Measured:
             if number % options.cold_starts == 0:
                 cold_ms.append([])
                 python_ms.append([])
-            cold_ms[-1].append(_time_cold_run(connection, requests[number % 2]))
+            cold_ms[-1].append(time_cold_run(connection, requests[number % 2]))
             python_ms[-1].append(time_python())
     return _report(cold_ms, python_ms, deploys_ms)
 
@@ -51,7 +51,7 @@ def _time_deploy(connection: Connection, workspace: str) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def _time_cold_run(connection: Connection, request: bytes) -> float:
+def time_cold_run(connection: Connection, request: bytes) -> float:
     """Milliseconds of one run. Raises: MeasureError if it was not cold."""
     started = time.perf_counter()
     answer = connection.exchange(request)

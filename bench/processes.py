@@ -73,6 +73,14 @@ def tree_cpu_s(root: int) -> float:
     return sum(process.cpu_s for _, process in read_tree(root))
 
 
+def has_filter(pid: int) -> bool:
+    """Whether a process is under a seccomp filter. Raises: MeasureError if it is gone."""
+    try:
+        return "\nSeccomp:\t2\n" in Path(f"/proc/{pid}/status").read_text()
+    except OSError as error:
+        raise MeasureError(f"the status of process {pid} cannot be read: {error}") from error
+
+
 def read_private_mib(pid: int) -> float:
     """Memory that no other process shares with this one: Private_Clean + Private_Dirty of smaps_rollup.
 

@@ -52,9 +52,10 @@ def open_floor() -> Iterator[Server]:
 
 
 @contextmanager
-def open_skep(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None = None) -> Iterator[Server]:
     """Skep as it ships: default settings but for the given ones, a fresh volume, its log written to a file.
 
+    Or not as it ships: `zygote` names a module that its workers are forked by instead of the product's own.
     On exit its processes are gone and its files are removed. Raises: MeasureError, with the end of its log, if it does
     not become ready; a MeasureError from inside gets the end of the log, too.
     """
@@ -72,7 +73,7 @@ def open_skep(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [SKEP],
+                [SKEP] if zygote is None else [sys.executable, "-m", "bench.with_zygote", zygote],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -26,12 +26,13 @@ def measure_throughput(load: Load, options: Options) -> Measured:
             for connections in (ALONE, BUSY):
                 for side in ("floor", "skep") if number % 2 else ("skep", "floor"):
                     server, request = sides[side]
-                    summary = _run_round(load, options, server, request, connections)
+                    summary = run_round(load, options, server, request, connections)
                     rounds.setdefault((side, connections), []).append(summary)
     return _report(rounds)
 
 
-def _run_round(load: Load, options: Options, server: Server, request: bytes, connections: int) -> Summary:
+def run_round(load: Load, options: Options, server: Server, request: bytes, connections: int) -> Summary:
+    """One round of greetings, with what the server spent on it."""
     cpu_s = tree_cpu_s(server.pid)
     measured = load.run(
         Job(
