@@ -23,6 +23,7 @@ from bench.errors import MeasureError
 from bench.jail import measure_jail
 from bench.load import Load, open_load
 from bench.memory import measure_memory
+from bench.neighbours import measure_neighbours
 from bench.options import Options
 from bench.scale import measure_scale
 from bench.targets import Figure, Measured
@@ -35,6 +36,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "memory": measure_memory,
     "scale": measure_scale,
     "jail": measure_jail,
+    "neighbours": measure_neighbours,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100
@@ -51,6 +53,7 @@ def main() -> int:
         workspace_counts=(1, 10, 50) if quick else (1, 10, 100, 500),
         cold_starts=10,
         idle_workers=10 if quick else 50,
+        attack_rounds=1 if quick else 3,
     )
     # So that servers and load are ended when somebody ends the benchmark with a signal.
     signal.signal(signal.SIGTERM, _leave)
@@ -130,9 +133,12 @@ def _print_table(figures: list[Figure]) -> None:
 def _summarize(figures: list[Figure], failures: dict[str, str]) -> str:
     verdicts = [figure.verdict for figure in figures if figure.verdict]
     missed = [figure.name for figure in figures if figure.verdict == "miss"]
+    void = [figure.name for figure in figures if figure.verdict == "void"]
     summary = f"{verdicts.count('PASS')} of {len(verdicts)} targets met."
     if missed:
         summary += f" Missed: {'; '.join(missed)}."
+    if void:
+        summary += f" Void, because the machine was busy with other things: {'; '.join(void)}."
     if failures:
         summary += f" Not measured: {', '.join(failures)}."
     return summary

@@ -37,9 +37,12 @@ class Job:
     """Sent in turn, over and over, whichever connection is free."""
     expected: tuple[bytes, ...]
     """Every body starts with one of these."""
+    statuses: tuple[int, ...] = (200,)
+    """Every answer has one of these."""
     connections: int
     seconds: float
     warmup_s: float = 0.15
+    """Zero, with no warm-up requests, is none at all."""
     warmup_requests: int = 0
     """The warm-up lasts at least this many requests, however long that takes."""
     max_requests: int = 1_000_000
@@ -53,6 +56,8 @@ class Round:
     elapsed_s: float
     client_cpu_s: float
     warmup_requests: int
+    statuses: dict[int, int]
+    """How many answers had which."""
     errors: int
     first_error: str
 
@@ -63,6 +68,7 @@ class Phase:
 
     requests: Iterator[bytes]
     expected: tuple[bytes, ...]
+    allowed: tuple[int, ...]
     ends_at: float
     min_requests: int
     max_requests: int
@@ -70,6 +76,7 @@ class Phase:
     running: int
     sent: int = 0
     latencies_s: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
     def wants_more(self, now: float) -> bool:
@@ -137,7 +144,8 @@ class Client(asyncio.Protocol):
             self._transport.abort()  # an answer nobody asked for: the next phase will report the lost connection
             return
         phase.latencies_s.append(now - self._sent_at)
-        if answer.status != 200 or not answer.body.startswith(phase.expected):
+        phase.statuses[answer.status] = phase.statuses.get(answer.status, 0) + 1
+        if answer.status not in phase.allowed or not answer.body.startswith(phase.expected):
             phase.errors.append(f"{answer.status} {answer.body[:300]!r}")
         if phase.wants_more(now):
             self._send(phase)
@@ -162,6 +170,7 @@ async def _run_phase(
     phase = Phase(
         requests=requests,
         expected=job.expected,
+        allowed=job.statuses,
         ends_at=started + seconds,
         min_requests=min_requests,
         max_requests=job.max_requests,
@@ -186,26 +195,30 @@ async def run_job(job: Job) -> Round:
             _transport, client = await loop.create_connection(Client, HOST, job.port)
             clients.append(client)
         requests = cycle(job.requests)
-        warm, _ = await _run_phase(
-            clients, job, requests, seconds=job.warmup_s, min_requests=min(job.warmup_requests, job.max_requests)
-        )
-        if warm.errors:
-            return _report(warm, warm, elapsed_s=0.0, client_cpu_s=0.0)
+        warmup_requests = 0
+        if job.warmup_s or job.warmup_requests:
+            warm, _ = await _run_phase(
+                clients, job, requests, seconds=job.warmup_s, min_requests=min(job.warmup_requests, job.max_requests)
+            )
+            warmup_requests = len(warm.latencies_s)
+            if warm.errors:
+                return _report(warm, warmup_requests, elapsed_s=0.0, client_cpu_s=0.0)
         gc.collect()
         cpu_s = time.process_time()
         measured, elapsed_s = await _run_phase(clients, job, requests, seconds=job.seconds, min_requests=1)
-        return _report(warm, measured, elapsed_s=elapsed_s, client_cpu_s=time.process_time() - cpu_s)
+        return _report(measured, warmup_requests, elapsed_s=elapsed_s, client_cpu_s=time.process_time() - cpu_s)
     finally:
         for client in clients:
             client.close()
 
 
-def _report(warm: Phase, measured: Phase, *, elapsed_s: float, client_cpu_s: float) -> Round:
+def _report(measured: Phase, warmup_requests: int, *, elapsed_s: float, client_cpu_s: float) -> Round:
     return Round(
         latencies_s=array("d", measured.latencies_s),
         elapsed_s=elapsed_s,
         client_cpu_s=client_cpu_s,
-        warmup_requests=len(warm.latencies_s),
+        warmup_requests=warmup_requests,
+        statuses=measured.statuses,
         errors=len(measured.errors),
         first_error=measured.errors[0] if measured.errors else "",
     )
@@ -237,9 +250,24 @@ class Load:
 
     def run(self, job: Job) -> Round:
         """Run one job. Raises: MeasureError if any answer was wrong or missing; such a round has measured nothing."""
-        limit_s = job.seconds + job.warmup_s + 3 * PATIENCE_S
+        self.start(job)
+        return self.finish(job)
+
+    def start(self, job: Job) -> None:
+        """Run one job while the caller does something else. Raises: MeasureError."""
         try:
             self._pipe.send(job)
+        except OSError as error:
+            raise MeasureError("the load generator died") from error
+
+    def has_finished(self) -> bool:
+        """Whether the job that was started is over."""
+        return self._pipe.poll()
+
+    def finish(self, job: Job) -> Round:
+        """What the job that was started has seen. Raises: MeasureError, as `run`."""
+        limit_s = job.seconds + job.warmup_s + 3 * PATIENCE_S
+        try:
             if not self._pipe.poll(limit_s):
                 raise MeasureError(f"the load generator did not report within {limit_s:.0f} s")
             report = self._pipe.recv()

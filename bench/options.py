@@ -14,3 +14,5 @@ class Options:
     cold_starts: int
     """In each round."""
     idle_workers: int
+    attack_rounds: int
+    """Of each attacker."""

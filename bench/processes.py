@@ -14,6 +14,8 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _KIB_PER_MIB: Final = 1024
 # Fields of /proc/<pid>/stat after the closing bracket of the name, see proc_pid_stat(5).
 _STATE, _PPID, _UTIME, _STIME, _START = 0, 1, 11, 12, 19
+# Fields of the first line of /proc/stat, see proc_stat(5); the time of guests is in that of users already.
+_IDLE, _IOWAIT, _GUEST = 3, 4, 8
 _GRACE_S: Final = 2.0
 _POLL_S: Final = 0.01
 
@@ -71,6 +73,12 @@ def find_workers(root: int) -> list[int]:
 def tree_cpu_s(root: int) -> float:
     """User and system time of `root` and what descends from it, without what has ended in between."""
     return sum(process.cpu_s for _, process in read_tree(root))
+
+
+def machine_cpu_s() -> float:
+    """Time that all processors together have been busy, whoever with, what the host took from a guest included."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return (sum(fields[:_GUEST]) - fields[_IDLE] - fields[_IOWAIT]) / _TICKS_PER_S
 
 
 def has_filter(pid: int) -> bool:

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
 from bench.load import Round
+
+BLOCK: Final = 500
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -47,3 +50,14 @@ def summarize(measured: Round, *, server_cpu_s: float | None = None) -> Summary:
 def median_of(rounds: Sequence[Summary], name: str) -> float:
     """The median of one figure over the rounds."""
     return median(float(getattr(summary, name)) for summary in rounds)
+
+
+def p99s_ms(measured: Round) -> list[float]:
+    """The 99th percentile of each `BLOCK` answers in a row.
+
+    The median of many of them says what is usual at the slow end; one p99 of everything would be that of the moment in
+    which the machine was disturbed. A rest is left out, unless it is all there is.
+    """
+    latencies = measured.latencies_s
+    starts = range(0, max(len(latencies) - BLOCK, 0) + 1, BLOCK)
+    return [percentile(latencies[start : start + BLOCK], 99) * 1e3 for start in starts]

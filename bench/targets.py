@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Verdict = Literal["PASS", "miss", ""]
+Verdict = Literal["PASS", "miss", "void", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,12 @@ TARGETS: Final = {
     "cold start, jailed": Target("≤", 1.15),
     "throughput, jailed": Target("≥", 0.85),
     "private memory, jailed": Target("≤", 1.15),
+    # Times the same without an attack.
+    **{
+        f"p99 beside a {attack}, {callers}": Target("≤", 3.0)
+        for attack in ("memory bomb", "fork bomb", "log flood", "spinning loop")
+        for callers in ("1 caller", "4 callers")
+    },
 }
 
 
@@ -42,6 +48,8 @@ class Figure:
     value: float
     unit: str
     detail: str
+    is_void: bool = False
+    """The machine was too busy with other things: the figure says nothing, its target is neither met nor missed."""
 
     @property
     def target(self) -> Target | None:
@@ -49,7 +57,9 @@ class Figure:
 
     @property
     def verdict(self) -> Verdict:
-        return "" if self.target is None else self.target.judge(self.value)
+        if self.target is None:
+            return ""
+        return "void" if self.is_void else self.target.judge(self.value)
 
 
 @dataclass(frozen=True, slots=True)

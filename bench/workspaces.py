@@ -8,15 +8,15 @@ RUN_BODY: Final = {"parameters": {"name": "world"}}
 GREETING: Final = (b'{"result":"Hello world"', b'{"result": "Hello world"')
 """How the answer to `RUN_BODY` begins; spaces are the server's choice."""
 
-_PARAMETERS: Final = {"name": {"type": "string"}}
-HELLO: Final = {"functions": {"hello": {"code": 'return "Hello " + name', "parameters": _PARAMETERS}}}
+PARAMETERS: Final = {"name": {"type": "string"}}
+HELLO: Final = {"functions": {"hello": {"code": 'return "Hello " + name', "parameters": PARAMETERS}}}
 
 # Greets in a new worker only: the proof that a start was cold comes from the cache, not from what the service says.
 HELLO_ONCE: Final = {
     "functions": {
         "hello": {
             "code": 'if cache:\n    return "warm"\ncache["met"] = True\nreturn "Hello " + name',
-            "parameters": _PARAMETERS,
+            "parameters": PARAMETERS,
         }
     }
 }
