@@ -12,6 +12,7 @@ Microseconds = Annotated[int, msgspec.Meta(ge=0, le=_LONGEST_US)]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 JailLevel = Literal["none", "unprivileged", "full"]
 """How much of the jail there is, weakest first."""
+FetchFailure = Literal["refused", "timeout", "too-large", "failed"]
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -42,6 +43,18 @@ class LogEntry(msgspec.Struct, frozen=True):
     message: str
 
 
+class FetchLimits(Message, frozen=True):
+    """What the fetches of one run may be. A worker keeps to them by itself; one that does not is ended."""
+
+    at_once: int = 16
+    """Under way at the same time; the worker holds back the rest."""
+    count: int = 100
+    """In the whole life of the run."""
+    body_max_bytes: int = 2**20
+    response_max_bytes: int = 8 * 2**20
+    """As received, and again after decompression."""
+
+
 class Load(Message, frozen=True, tag="load"):
     """The first message a worker gets: the workspace it belongs to until it dies."""
 
@@ -53,6 +66,7 @@ class Load(Message, frozen=True, tag="load"):
     modules: list[str]
     result_max_bytes: int
     logs_max_bytes: int
+    fetches: FetchLimits = FetchLimits()
 
 
 class Run(Message, frozen=True, tag="run"):
@@ -84,7 +98,25 @@ class Cancel(Message, frozen=True, tag="cancel"):
     run: int
 
 
-Downward = Load | Run | RunInline | Cancel
+class Fetched(Message, frozen=True, tag="fetched"):
+    """The response to a fetch, after redirects; `body` as it was received, compressed if the server compressed it."""
+
+    fetch: int
+    status: int
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class FetchFailed(Message, frozen=True, tag="fetch-failed"):
+    """There is no response to a fetch; the message is for the author of the function."""
+
+    fetch: int
+    reason: FetchFailure
+    message: str
+
+
+Downward = Load | Run | RunInline | Cancel | Fetched | FetchFailed
 
 
 class Loaded(Message, frozen=True, tag="loaded"):
@@ -162,8 +194,29 @@ class NotCompiled(Message, frozen=True, tag="not-compiled"):
     errors: list[CodeError]
 
 
+class Fetch(Message, frozen=True, tag="fetch"):
+    """A run asks for a URL. `fetches.check_fetch` says what all of this may be."""
+
+    run: int
+    fetch: int
+    """Chosen by the worker: each greater than all before it on this connection."""
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    timeout_ms: int
+    """0 for as long as the service allows."""
+
+
+class CancelFetch(Message, frozen=True, tag="cancel-fetch"):
+    """The run does not wait for this fetch any more."""
+
+    fetch: int
+
+
 Upward = (
     Loaded | NotLoaded | Log | Returned | Raised | OutOfMemory | Expired | Ended | BadParameters | NotCompiled
+    | Fetch | CancelFetch
 )  # fmt: skip
 
 
