@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Collection
 from typing import Any, Final, cast
 
+from service.domain.egress import RULES_MAX, parse_rule
 from service.domain.names import (
     PARAMETER_NAME_MAX,
     function_name_problem,
@@ -84,7 +85,7 @@ def _env(value: object, path: str, problems: Problems) -> None:
 
 
 def _network(value: object, path: str, problems: Problems) -> None:
-    _object(value, path, problems, fields={"allow": _strings}, what="the network")
+    _object(value, path, problems, fields={"allow": _rules}, what="the network")
 
 
 def _pool(value: object, path: str, problems: Problems) -> None:
@@ -139,12 +140,21 @@ def _string(value: object, path: str, problems: Problems) -> None:
         problems.add(path, must_be("a string", value))
 
 
-def _strings(value: object, path: str, problems: Problems) -> None:
+def _rules(value: object, path: str, problems: Problems) -> None:
     if not isinstance(value, list):
-        problems.add(path, must_be("an array of strings", value))
+        problems.add(path, must_be("an array of rules such as 'api.example.com' or '*.example.com:8443'", value))
+        return
+    if len(value) > RULES_MAX:
+        problems.add(path, f"has {len(value)} rules; {RULES_MAX} are the most")
         return
     for index, item in enumerate(value):
-        _string(item, join(path, str(index)), problems)
+        if not isinstance(item, str):
+            problems.add(join(path, str(index)), must_be("a string", item))
+            continue
+        try:
+            parse_rule(item)
+        except ValueError as error:
+            problems.add(join(path, str(index)), str(error))
 
 
 def _object(  # noqa: PLR0913 (a value in its place, and the three things that can be wrong with an object)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import orjson
 
+from service.domain.egress import Rules, parse_rules
 from service.domain.validation import check_workspace
 
 
@@ -19,6 +20,8 @@ class Workspace:
     """The workspace object exactly as its author gave it: JSON values, nothing added, nothing reordered."""
     revision: str
     """Hash of the content, its order included: parameters are passed in it. What `ETag` carries."""
+    network: Rules | None
+    """What its functions may reach, if it says so; it can only narrow what the operator allows."""
     timeouts_ms: Mapping[str, int | None]
     """Every function by name, with the timeout its author gave it."""
 
@@ -30,12 +33,18 @@ class Workspace:
             name=name,
             document=checked,
             revision=revision_of(checked),
+            network=_network(checked.get("network")),
             timeouts_ms={name: function.get("timeout") for name, function in checked["functions"].items()},
         )
 
     def definition_json(self) -> bytes:
         """The workspace object as JSON, in its author's order."""
         return orjson.dumps(self.document)
+
+
+def _network(field: Mapping[str, Any] | None) -> Rules | None:
+    allow = None if field is None else field.get("allow")
+    return None if allow is None else parse_rules(allow)
 
 
 def revision_of(document: object) -> str:

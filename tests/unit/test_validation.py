@@ -92,7 +92,7 @@ def test_the_revision_is_of_the_content_and_its_order() -> None:
         ({"functions": {}, "env": {"A-B": "x"}}, "env.A-B", "is no name for a variable"),
         ({"functions": {}, "env": {"A": 1}}, "env.A", "must be a string, not a number"),
         ({"functions": {}, "env": "A=1"}, "env", "must be an object of strings by name, not a string"),
-        ({"functions": {}, "network": {"allow": "x"}}, "network.allow", "must be an array of strings, not a string"),
+        ({"functions": {}, "network": {"allow": "x"}}, "network.allow", "must be an array of rules such as"),
         ({"functions": {}, "network": {"allow": [1]}}, "network.allow.0", "must be a string, not a number"),
         ({"functions": {}, "network": {"deny": []}}, "network.deny", "is no field of the network"),
         ({"functions": {}, "pool": {"floor": -1}}, "pool.floor", "must be 0 or more"),
