@@ -1,0 +1,57 @@
+"""One line of the log a fetch: who reached what, with what result. No path, no query, no header is ever in it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import structlog
+
+from service import logs
+from service.domain.fetching import Failure, FetchRequest, Response
+from service.log_lines import LogLines, quote
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Trail:
+    """How far a fetch has come."""
+
+    host: str = ""
+    """Of the last hop, with a port that is not the scheme's; empty if the URL could not be read."""
+    redirects: int = 0
+
+
+class FetchLog:
+    """Lines of fetches."""
+
+    def __init__(self) -> None:
+        self._lines = LogLines()
+
+    def record(self, request: FetchRequest, trail: Trail, answer: Response | Failure | None, ms: float) -> None:
+        """The line of one fetch; no answer means that it was called off."""
+        status = answer.status if isinstance(answer, Response) else None
+        size = len(answer.body) if isinstance(answer, Response) else 0
+        kind, reason = "", ""
+        if not isinstance(answer, Response):
+            kind, reason = ("cancelled", "") if answer is None else (answer.kind, answer.message)
+        if not logs.writes_json():
+            _log.info(
+                "fetch", workspace=request.workspace, run=request.run_id, method=request.method, host=trail.host,
+                status=status, bytes=size, ms=round(ms, 3), redirects=trail.redirects, failure=kind, reason=reason,
+            )  # fmt: skip
+            return
+        line = (
+            f'"event":"fetch",{_place(request.workspace, trail.host)},"run":{quote(request.run_id)}'
+            f',"method":"{request.method}","status":{"null" if status is None else status},"bytes":{size}'
+            f',"ms":{ms:.3f},"redirects":{trail.redirects}'
+        )
+        self._lines.add(f'{line},"failure":"{kind}","reason":{quote(reason)}' if kind else line)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._lines.flush()
+
+
+@lru_cache(maxsize=1024)
+def _place(workspace: str, host: str) -> str:
+    return f'"workspace":{quote(workspace)},"host":{quote(host)}'

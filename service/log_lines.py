@@ -1,0 +1,49 @@
+"""Lines of the log that are formatted by hand and written together.
+
+For what happens so often that a line through the structured log would cost more than the thing itself.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import orjson
+
+from service import logs
+
+FLUSH_S: Final = 0.02
+
+
+class LogLines:
+    """Lines that wait to be written together, at most `FLUSH_S`. For when `logs.writes_json()` says so."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._second = 0
+        self._stamp = ""
+
+    def add(self, members: str, *, level: str = "info") -> None:
+        """One line: members of a JSON object, without its braces; the time and the level are put before them."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        self._lines.append(f'{{"timestamp":"{self._now()}","level":"{level}",{members}}}\n')
+
+    def flush(self) -> None:
+        """Write what waits."""
+        lines, self._lines = self._lines, []
+        if lines:
+            logs.write_lines("".join(lines).encode())
+
+    def _now(self) -> str:
+        seconds, ns = divmod(time.time_ns(), 1_000_000_000)
+        if seconds != self._second:
+            self._second, self._stamp = seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        return f"{self._stamp}.{ns // 1_000_000:03}Z"
+
+
+def quote(text: str | None) -> str:
+    """A JSON string, or null."""
+    try:
+        return orjson.dumps(text).decode()
+    except TypeError:  # half of a surrogate pair
+        return orjson.dumps((text or "").encode("utf-8", "backslashreplace").decode()).decode()
