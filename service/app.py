@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
+from sandbox import protocol
+from service.broker.egress import Egress, open_egress
+from service.broker.resolver import Resolve, system_resolve
+from service.domain.egress import Policy
 from service.http.keys import SKEP, Skep
 from service.http.routes import all_routes
 from service.settings import Settings
@@ -14,6 +20,7 @@ from service.usecases.deploy import Deploy
 from service.usecases.rebuild import rebuild_bundles
 from service.usecases.run import Run
 from service.workers.cgroups import ControlGroup
+from service.workers.fetches import FetchSettings
 from service.workers.pool import Limits, Pool
 from service.workers.zygote import Zygote
 
@@ -21,38 +28,40 @@ BUNDLE_PER_CODE: Final = 16
 """A bundle is compiled code: so many times the size of a definition is more than any compiler makes of it."""
 
 
-def create_app(settings: Settings) -> web.Application:
+def create_app(settings: Settings, *, resolve: Resolve = system_resolve) -> web.Application:
     """Skep as an aiohttp application, to be run by itself or mounted with `add_subapp`.
 
+    `resolve` turns the names that functions fetch from into addresses; what it answers is held against the policy.
     Run it with `handler_cancellation=True`, or callers that leave do not cancel their runs.
     """
     app = web.Application(client_max_size=settings.request_max_bytes)
     app[SKEP] = Skep(settings)
     app.add_routes(all_routes())
-    app.cleanup_ctx.append(_services)
+    app.cleanup_ctx.append(partial(_services, resolve=resolve))
     app.on_shutdown.append(_drain)
     return app
 
 
-async def _services(app: web.Application) -> AsyncIterator[None]:
+async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[None]:
     skep, settings = app[SKEP], app[SKEP].settings
     volume = Volume(dirpath=settings.functions_dirpath, document_max_bytes=settings.request_max_bytes)
     group = ControlGroup(workers_max=settings.workers_max)
     zygote = skep.zygote = Zygote(group, modules=settings.python_modules, least=settings.jail_least)
-    pool = Pool(zygote, _limits(settings))
     await volume.open()
     group.open()
     try:
-        async with zygote.running(), pool.running():
-            skep.volume, skep.deploy = volume, Deploy(volume, pool)
-            skep.run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
-            skep.lifecycle.on_grace_over = pool.kill_all
-            starting = asyncio.create_task(_become_ready(skep, pool))
-            yield
-            starting.cancel()
-            await asyncio.wait([starting])
-            skep.lifecycle.ready = False
-            skep.access_log.flush()
+        async with _egress(settings, resolve) as egress, zygote.running():
+            pool = Pool(zygote, _limits(settings, egress))
+            async with pool.running():
+                skep.volume, skep.deploy = volume, Deploy(volume, pool)
+                skep.run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
+                skep.lifecycle.on_grace_over = pool.kill_all
+                starting = asyncio.create_task(_become_ready(skep, pool))
+                yield
+                starting.cancel()
+                await asyncio.wait([starting])
+                skep.lifecycle.ready = False
+                skep.access_log.flush()
     finally:
         await group.close()
         await volume.close()
@@ -70,7 +79,22 @@ async def _drain(app: web.Application) -> None:
     await app[SKEP].lifecycle.drain(grace_ms=app[SKEP].settings.shutdown_grace_ms)
 
 
-def _limits(settings: Settings) -> Limits:
+def _egress(settings: Settings, resolve: Resolve) -> AbstractAsyncContextManager[Egress]:
+    return open_egress(
+        Policy(allow=settings.egress_allow, deny=settings.egress_deny),
+        resolve=resolve,
+        response_max_bytes=settings.fetch_max_bytes,
+        redirects_max=settings.fetch_redirects_max,
+    )
+
+
+def _limits(settings: Settings, egress: Egress) -> Limits:
+    fetches = protocol.FetchLimits(
+        at_once=settings.fetch_at_once,
+        count=settings.fetch_count,
+        body_max_bytes=settings.request_max_bytes,
+        response_max_bytes=settings.fetch_max_bytes,
+    )
     return Limits(
         workers_max=settings.workers_max,
         inactive_s=settings.inactive_worker_s,
@@ -79,4 +103,5 @@ def _limits(settings: Settings) -> Limits:
         logs_max_bytes=settings.logs_max_bytes,
         bundle_max_bytes=settings.request_max_bytes * BUNDLE_PER_CODE,
         modules=settings.python_modules,
+        fetching=FetchSettings(egress.fetch, fetches, timeout_max_ms=settings.fetch_timeout_ms),
     )

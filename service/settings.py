@@ -11,6 +11,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from service.domain.egress import Rules, parse_rules
+
 JailLevel = Literal["none", "unprivileged", "full"]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -59,7 +61,13 @@ class Description(NamedTuple):
 
 
 def setting(  # noqa: PLR0913 (one argument for each thing a setting declares)
-    default: Any, *, env: str | tuple[str, ...], doc: str, parse: Callable[[str], Any], unit: str = "", shown: str = ""
+    default: Any,
+    *,
+    env: str | tuple[str, ...],
+    doc: str,
+    parse: Callable[[str], Any],
+    unit: str = "",
+    shown: str | None = None,
 ) -> Any:
     """Declare one setting. `parse` raises ValueError with what the value must be; `shown` is the default as text."""
     names = (env,) if isinstance(env, str) else env
@@ -112,6 +120,10 @@ def _modules(text: str) -> tuple[str, ...]:
     if unknown:
         raise ValueError(f"must be names of standard modules, which {', '.join(unknown)} is not")
     return tuple(names)
+
+
+def _rules(text: str) -> Rules:
+    return parse_rules(rule for part in text.split(",") if (rule := part.strip()))
 
 
 _ONE_YEAR_S: Final = 366 * 24 * 3600
@@ -193,6 +205,36 @@ class Settings:
         shown="1mb",
         doc="logs of one run; what goes beyond is dropped, and one entry says how much",
     )
+    egress_allow: Rules = setting(  # noqa: RUF009 (makes a field; the value is immutable)
+        (), env="EGRESS_ALLOW", parse=_rules, shown="", doc="comma list of what functions may fetch from"
+    )
+    egress_deny: Rules = setting(  # noqa: RUF009 (makes a field; the value is immutable)
+        (), env="EGRESS_DENY", parse=_rules, shown="", doc="comma list of what no function may fetch from"
+    )
+    fetch_max_bytes: int = setting(
+        8 * _MEGABYTE,
+        env="FETCH_MAX_SIZE",
+        parse=_size,
+        unit="size",
+        shown="8mb",
+        doc="response of one fetch, as received and again after decompression",
+    )
+    fetch_timeout_ms: int = setting(
+        10_000, env="FETCH_TIMEOUT", parse=_milliseconds, unit="ms", doc="time one fetch may take, redirects included"
+    )
+    fetch_at_once: int = setting(
+        16,
+        env="FETCH_CONCURRENCY",
+        parse=_whole(1, 1000),
+        unit="fetches",
+        doc="fetches of one run at the same time; more wait in order",
+    )
+    fetch_count: int = setting(
+        100, env="FETCH_MAX_COUNT", parse=_whole(0, 1_000_000), unit="fetches", doc="fetches of one run in all"
+    )
+    fetch_redirects_max: int = setting(
+        10, env="FETCH_MAX_REDIRECTS", parse=_whole(0, 100), unit="redirects", doc="redirects that one fetch follows"
+    )
     shutdown_grace_ms: int = setting(
         10_000,
         env="SHUTDOWN_GRACE_PERIOD",
@@ -238,7 +280,7 @@ def describe() -> list[Description]:
     return [
         Description(
             _names(declared),
-            declared.metadata["shown"] or str(declared.default),
+            str(declared.default) if declared.metadata["shown"] is None else declared.metadata["shown"],
             declared.metadata["unit"],
             declared.metadata["doc"],
         )

@@ -136,7 +136,8 @@ class Deploy:
             return signature
 
         try:
-            await self._pool.deploy(workspace.name, Package(workspace.definition_json(), b""), commit)
+            package = Package(workspace.definition_json(), b"", workspace.network)
+            await self._pool.deploy(workspace.name, package, commit)
         except WorkerDied as died:
             raise CompilationFailed([CodeError("", 0, 0, f"The code could not be compiled: {died}.")]) from died
         _log.info("deployed", workspace=workspace.name, revision=workspace.revision)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from service.domain.outcome import Outcome, Rejected
+from service.domain.workspace import Workspace
 from service.errors import CompilationFailed, FunctionNotFound, InvalidRequest, WorkspaceBroken, WorkspaceNotFound
 from service.storage.workspaces import Volume
 from service.usecases.deploy import keep_bundle
@@ -52,7 +53,7 @@ class Run:
             return Completed(await warm.run(call), 0.0, None)
 
         async def package() -> Package:
-            return Package(stored.workspace.definition_json(), await self._volume.read_bundle(workspace))
+            return await self._package(stored.workspace)
 
         return await self._run(workspace, stored.signature, call, package)
 
@@ -69,9 +70,13 @@ class Run:
             return await self._run(workspace, _ABSENT, call, nothing)
 
         async def package() -> Package:
-            return Package(stored.workspace.definition_json(), await self._volume.read_bundle(workspace))
+            return await self._package(stored.workspace)
 
         return await self._run(workspace, stored.signature, call, package)
+
+    async def _package(self, workspace: Workspace) -> Package:
+        bundle = await self._volume.read_bundle(workspace.name)
+        return Package(workspace.definition_json(), bundle, workspace.network)
 
     async def _run(
         self, workspace: str, version: Hashable, call: Call, package: Callable[[], Awaitable[Package]]

@@ -40,11 +40,14 @@ class Call(msgspec.Struct, frozen=True):
 class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
-    __slots__ = ("due", "entries", "entries_bytes", "is_overdue", "outcome", "started", "timeout_ms", "told", "unwinds")
+    __slots__ = (
+        "call", "due", "entries", "entries_bytes", "is_overdue", "outcome", "started", "timeout_ms", "told", "unwinds",
+    )  # fmt: skip
 
-    def __init__(self, outcome: "asyncio.Future[Outcome]", *, timeout_ms: int, started: float, due: float) -> None:
+    def __init__(self, outcome: "asyncio.Future[Outcome]", *, call: Call, started: float, due: float) -> None:
         self.outcome = outcome
-        self.timeout_ms = timeout_ms
+        self.call = call
+        self.timeout_ms = call.timeout_ms
         self.started = started
         """Loop time."""
         self.due = due
@@ -100,7 +103,7 @@ class Flights:
         self._number = number = self._number + 1
         now = self._loop.time()
         due = now + call.timeout_ms / 1000 + ANSWER_MARGIN_S
-        flight = Flight(self._loop.create_future(), timeout_ms=call.timeout_ms, started=now, due=due)
+        flight = Flight(self._loop.create_future(), call=call, started=now, due=due)
         self._flights[number] = flight
         if due < self._alarm_at:
             self._set_alarm(due)
@@ -114,6 +117,13 @@ class Flights:
             if not self.responsive.is_set():
                 self.responsive.set()
         return flight
+
+    def waiting(self, number: int) -> Flight | None:
+        """The flight of a run whose caller still waits; None once it is over. Raises: ProtocolError as `land`."""
+        flight = self._flights.get(number)
+        if flight is None and not 0 < number <= self._number:
+            raise protocol.ProtocolError("a request of a run that does not exist")
+        return None if flight is None or flight.outcome.done() else flight
 
     def keep_logs(self, number: int, entries: list[bytes]) -> None:
         """Add to what a run has said. Raises: ProtocolError for what is no entry, or too much of it; see `_find`."""

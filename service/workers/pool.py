@@ -9,14 +9,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
 
 from sandbox import protocol
+from service.domain.egress import Rules
 from service.errors import WorkersUnavailable
+from service.workers.fetches import Fetches, FetchSettings
 from service.workers.queue import WAIT_TIMEOUT_S, NoPlace, Places
 from service.workers.worker import Worker
 from service.workers.zygote import Zygote
@@ -38,6 +40,14 @@ class Limits:
     logs_max_bytes: int
     bundle_max_bytes: int
     modules: tuple[str, ...]
+    fetching: FetchSettings
+
+    @property
+    def frame_max_bytes(self) -> int:
+        """What a worker may send at once: its largest value, and what else may be in a message."""
+        body_max_bytes = self.fetching.limits.body_max_bytes + protocol.FRAME_OVERHEAD_BYTES
+        largest = max(self.result_max_bytes, self.logs_max_bytes, self.bundle_max_bytes, body_max_bytes)
+        return largest + protocol.FRAME_OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ class Package:
 
     definition_json: bytes
     bundle: bytes
+    network: Rules | None = None
+    """What the workspace may reach, if it says so; its worker is held to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,7 @@ class Pool:
         async with self._lock(workspace):
             try:
                 bundle = await self.compile(workspace, package)
-                worker, _ = await self._start(workspace, Package(package.definition_json, bundle))
+                worker, _ = await self._start(workspace, replace(package, bundle=bundle))
             except NoPlace:
                 raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
             try:
@@ -202,10 +214,10 @@ class Pool:
             child,
             result_max_bytes=limits.result_max_bytes,
             logs_max_bytes=limits.logs_max_bytes,
-            frame_max_bytes=max(limits.result_max_bytes, limits.logs_max_bytes, limits.bundle_max_bytes)
-            + protocol.FRAME_OVERHEAD_BYTES,
+            frame_max_bytes=limits.frame_max_bytes,
             on_idle=self._became_idle,
             on_gone=self._is_gone,
+            open_fetches=lambda worker: Fetches(workspace, package.network, limits.fetching, worker.write_answer),
         )
         self._workers.add(worker)
         try:
@@ -218,6 +230,7 @@ class Pool:
                     modules=list(limits.modules),
                     result_max_bytes=limits.result_max_bytes,
                     logs_max_bytes=limits.logs_max_bytes,
+                    fetches=limits.fetching.limits,
                 )
             )
         except BaseException:

@@ -14,6 +14,7 @@ from sandbox import protocol
 from service.domain.outcome import Outcome
 from service.errors import SkepError
 from service.workers.answers import Ending, describe_exit, outcome_of, refusal_of
+from service.workers.fetches import Fetches
 from service.workers.flights import Call, Flights
 from service.workers.zygote import Child
 
@@ -22,6 +23,7 @@ TOGETHER_MAX: Final = 4
 """So many frames at the most are sent together: the worker should begin while the rest are still being read."""
 A_TURN_MAX: Final = 64
 """So many frames of one worker are taken before everybody else has had a turn."""
+LARGE_BYTES: Final = 64 * 1024
 MALFORMED: Final = "the worker sent something that is no answer"
 
 _log = structlog.get_logger()
@@ -44,6 +46,7 @@ class Worker(asyncio.Protocol):
         frame_max_bytes: int,
         on_idle: Callable[["Worker"], None],
         on_gone: Callable[["Worker"], None],
+        open_fetches: Callable[["Worker"], Fetches],
     ) -> None:
         self.workspace = workspace
         self.pid = child.pid
@@ -57,6 +60,9 @@ class Worker(asyncio.Protocol):
         self._frames = protocol.FrameReader(max_bytes=frame_max_bytes)
         self._on_idle = on_idle
         self._on_gone = on_gone
+        self._open_fetches = open_fetches
+        self._fetches: Fetches | None = None
+        """From the first fetch on: most workers have none."""
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
@@ -116,6 +122,7 @@ class Worker(asyncio.Protocol):
             # The flight stays until the worker says `Ended`; the alarm still ends a worker that cannot say it.
             if number in self._flights:
                 self._write(protocol.Cancel(run=number))
+            self._end_fetches(number)
             raise
 
     def retire(self) -> None:
@@ -179,9 +186,17 @@ class Worker(asyncio.Protocol):
                 self._flights.keep_logs(number, entries)
             case protocol.Expired(run=number, duration_us=duration_us):
                 self._flights.expire(number, duration_us)
+                self._end_fetches(number)
             case protocol.Ended(run=number):
                 self._flights.end(number)
+                self._end_fetches(number)
                 self._landed()
+            case protocol.Fetch():
+                self._fetch(message)
+            case protocol.CancelFetch(fetch=number):
+                if self._fetches is None:
+                    raise protocol.ProtocolError("a fetch that does not exist")
+                self._fetches.cancel(number)
             case protocol.Loaded(bundle=bundle):
                 self._has_loaded(bundle)
             case protocol.NotLoaded():
@@ -196,7 +211,32 @@ class Worker(asyncio.Protocol):
         flight = self._flights.land(number)
         if flight is not None:
             flight.answer(outcome_of(message, flight))
+            self._end_fetches(number)
             self._landed()
+
+    def _fetch(self, message: protocol.Fetch) -> None:
+        if self._fetches is None:
+            self._fetches = self._open_fetches(self)
+        self._fetches.check(message)
+        flight = self._flights.waiting(message.run)
+        # Without an answer if the run is over: it has just ended, and the worker does not know yet.
+        if flight is not None:
+            left_s = flight.started + flight.timeout_ms / 1000 - self._loop.time()
+            self._fetches.start(message, run_id=flight.call.run_id, left_s=left_s)
+
+    def _end_fetches(self, run: int) -> None:
+        if self._fetches is not None:
+            self._fetches.end_run(run)
+
+    def pause_writing(self) -> None:
+        """Called by the loop when the worker does not take what was written."""
+        if self._fetches is not None:
+            self._fetches.pause()
+
+    def resume_writing(self) -> None:
+        """Called by the loop when it has taken it."""
+        if self._fetches is not None:
+            self._fetches.resume()
 
     def _has_loaded(self, result: bytes | SkepError) -> None:
         if self._loaded is None or self._loaded.done():
@@ -233,12 +273,21 @@ class Worker(asyncio.Protocol):
         except TimeoutError:
             status = None
         reason = self._end_reason = self._end_reason or describe_exit(status)
+        if self._fetches is not None:
+            self._fetches.end()
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(WorkerDied(reason))
         self._flights.lose(reason)
         self._child.close()
         self.gone.set()
         self._on_gone(self)
+
+    def write_answer(self, message: protocol.Fetched | protocol.FetchFailed) -> None:
+        """Send the answer to a fetch. A large one goes at once, so that the next hears whether there is room for it."""
+        if self._end_reason is None:
+            self._write(message)
+            if isinstance(message, protocol.Fetched) and len(message.body) > LARGE_BYTES:
+                self._flush()
 
     def _write(self, message: protocol.Message) -> None:
         """Send with all else that is written in this turn of the loop: one system call, one wake of the worker."""

@@ -2,73 +2,17 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import struct
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import msgspec
 import pytest
 
 from sandbox import protocol
-from service.domain.outcome import Outcome, Returned, WorkerLost
+from service.domain.outcome import Returned, WorkerLost
 from service.workers.flights import LOG_SLACK_BYTES, UNWIND_GRACE_S, Call
-from service.workers.worker import A_TURN_MAX, MALFORMED, Worker
-from service.workers.zygote import Child
-
-RESULT_MAX_BYTES = 5000
-LOGS_MAX_BYTES = 1000
-FRAME_MAX_BYTES = 10_000
-
-
-@dataclass
-class Rig:
-    """A worker as the service holds it, and the end of its connection that hostile code would hold."""
-
-    worker: Worker
-    theirs: socket.socket
-    process: subprocess.Popen[bytes]
-
-    def send(self, data: bytes) -> None:
-        self.theirs.sendall(data)
-
-    async def run(self) -> "asyncio.Task[Outcome]":
-        """Send a run and wait until it has arrived."""
-        task = asyncio.create_task(self.worker.run(Call("id", b"{}", 5000, "f")))
-        await asyncio.get_running_loop().sock_recv(self.theirs, 65536)
-        return task
-
-
-@asynccontextmanager
-async def _rig() -> AsyncIterator[Rig]:
-    # The process is only there to be killed.
-    process = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220  # started in a moment, and waited for in a thread
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    loop = asyncio.get_running_loop()
-    child = Child(process.pid, os.pidfd_open(process.pid), ours, loop.create_future())
-    child.exit_status.set_result(-signal.SIGKILL)
-    worker = Worker(
-        "w",
-        child,
-        result_max_bytes=RESULT_MAX_BYTES,
-        logs_max_bytes=LOGS_MAX_BYTES,
-        frame_max_bytes=FRAME_MAX_BYTES,
-        on_idle=lambda _worker: None,
-        on_gone=lambda _worker: None,
-    )
-    await worker.connect()
-    try:
-        yield Rig(worker, theirs, process)
-    finally:
-        worker.kill("the test is over")
-        theirs.close()
-        await worker.gone.wait()
-        await asyncio.to_thread(process.wait)
+from service.workers.worker import A_TURN_MAX, MALFORMED
+from tests.integration.rig import FRAME_MAX_BYTES, LOGS_MAX_BYTES, RESULT_MAX_BYTES, open_rig
 
 
 def _entry(message: str) -> bytes:
@@ -122,7 +66,7 @@ MALFORMED_FRAMES = {
 
 @pytest.mark.parametrize("data", MALFORMED_FRAMES.values(), ids=MALFORMED_FRAMES)
 async def test_a_malformed_frame_ends_the_worker_and_its_runs_are_told(data: bytes) -> None:
-    async with _rig() as rig:
+    async with openopen_rig() as rig:
         running = await rig.run()
         rig.send(data)
         assert await running == WorkerLost(MALFORMED, ())
@@ -131,7 +75,7 @@ async def test_a_malformed_frame_ends_the_worker_and_its_runs_are_told(data: byt
 
 
 async def test_a_frame_may_come_a_byte_at_a_time() -> None:
-    async with _rig() as rig:
+    async with openopen_rig() as rig:
         running = await rig.run()
         entry = _entry("hi")
         for byte in protocol.encode_frame(protocol.Log(run=1, entries=[entry])):
@@ -145,14 +89,14 @@ async def test_a_frame_may_come_a_byte_at_a_time() -> None:
 
 
 async def test_a_run_that_ends_without_an_answer_is_answered_all_the_same() -> None:
-    async with _rig() as rig:
+    async with openopen_rig() as rig:
         running = await rig.run()
         rig.send(protocol.encode_frame(protocol.Ended(run=1)))
         assert (await running).__class__.__name__ == "TimedOut"
 
 
 async def test_a_second_answer_to_a_run_is_ignored() -> None:
-    async with _rig() as rig:
+    async with openopen_rig() as rig:
         running = await rig.run()
         answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
         rig.send(answer + answer.replace(b"\xc4\x011", b"\xc4\x012"))
@@ -163,7 +107,7 @@ async def test_a_second_answer_to_a_run_is_ignored() -> None:
 
 
 async def test_more_answers_to_runs_that_are_over_than_there_were_runs_end_the_worker() -> None:
-    async with _rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
         rig.send(answer * 3)
@@ -172,7 +116,7 @@ async def test_more_answers_to_runs_that_are_over_than_there_were_runs_end_the_w
 
 
 async def test_an_answer_to_what_the_worker_has_not_read_ends_it() -> None:
-    async with _rig() as rig:
+    async with open_rig() as rig:
         running = asyncio.create_task(rig.worker.run(Call("id", b'"' + b"x" * 4_000_000 + b'"', 5000, "f")))
         await asyncio.get_running_loop().sock_recv(rig.theirs, 1000)
         rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1)))
@@ -180,7 +124,7 @@ async def test_an_answer_to_what_the_worker_has_not_read_ends_it() -> None:
 
 
 async def test_a_worker_that_goes_on_saying_it_unwinds_is_killed_all_the_same() -> None:
-    async with _rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         expired = protocol.encode_frame(protocol.Expired(run=1, duration_us=1))
         while rig.process.poll() is None:
@@ -191,7 +135,7 @@ async def test_a_worker_that_goes_on_saying_it_unwinds_is_killed_all_the_same() 
 
 
 async def test_a_flood_of_one_worker_is_taken_a_little_at_a_time() -> None:
-    async with _rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         entry = protocol.encode_frame(protocol.Log(run=1, entries=[_entry("")]))
         answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
@@ -202,7 +146,7 @@ async def test_a_flood_of_one_worker_is_taken_a_little_at_a_time() -> None:
 
 
 async def test_a_worker_that_closes_its_connection_is_killed() -> None:
-    async with _rig() as rig:
+    async with openopen_rig() as rig:
         running = await rig.run()
         rig.theirs.shutdown(socket.SHUT_RDWR)
         assert await running == WorkerLost("the worker was ended by signal 9", ())
@@ -210,7 +154,7 @@ async def test_a_worker_that_closes_its_connection_is_killed() -> None:
 
 
 async def test_a_worker_that_says_nothing_is_killed_after_the_deadline() -> None:
-    async with _rig() as rig:
+    async with openopen_rig() as rig:
         outcome = await rig.worker.run(Call("id", b"{}", 50, "f"))
         assert outcome.__class__.__name__ == "TimedOut"
         assert not rig.worker.responsive.is_set()
