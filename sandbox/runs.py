@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sandbox.console import Console
 from sandbox.expired import RunExpired
+from sandbox.fetches import RunFetches
 
 CLEAN_UP_S: Final = 0.5
 """So long what waits may clean up after its run has expired, a step at a time; then it is left where it is."""
@@ -24,8 +25,8 @@ class RunState:
     """One run from its first instruction until nothing of it is left."""
 
     __slots__ = (
-        "__weakref__", "abandoned", "answered", "console", "deadline", "expired", "expired_at", "function",
-        "generators", "inline_source", "main", "number", "run_id", "started", "tasks",
+        "__weakref__", "abandoned", "answered", "console", "deadline", "expired", "expired_at", "fetches",
+        "function", "generators", "inline_source", "main", "number", "run_id", "started", "tasks",
     )  # fmt: skip
 
     def __init__(self, *, number: int, run_id: str, function: str, timeout_ms: int, console: Console) -> None:
@@ -43,6 +44,8 @@ class RunState:
         self.abandoned = False
         """Once true, what still waits is not given another step, not even to clean up."""
         self.answered = False
+        self.fetches: RunFetches | None = None
+        """From its first fetch on."""
         self.main: asyncio.Task[Any] | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self.generators: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
+from sandbox.closed import Closed
 from sandbox.console import Console
 from sandbox.expired import RunExpired
 from sandbox.protocol import Level
@@ -21,19 +22,7 @@ def _current() -> RunState:
     return run
 
 
-class _Closed:
-    """Base of objects that tenants hold: nothing can be set on them, so that no function changes them for another."""
-
-    __slots__ = ()
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} cannot be changed")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} cannot be changed")
-
-
-class Log(_Closed):
+class Log(Closed):
     """`log.info("…", key=value)`: one entry of the run's logs, with extra fields."""
 
     __slots__ = ()
@@ -59,7 +48,7 @@ class Log(_Closed):
         _write("critical", message, fields)
 
 
-class Context(_Closed):
+class Context(Closed):
     """What a body may know about the run it is part of."""
 
     __slots__ = ("_workspace",)
@@ -89,7 +78,7 @@ class Context(_Closed):
         return max(0, int((_current().deadline - time.monotonic()) * 1000))
 
 
-class Names(_Closed, Mapping[str, str]):
+class Names(Closed, Mapping[str, str]):
     """`env` and `secrets`: read-only, and an unknown name says which exist."""
 
     __slots__ = ("_kind", "_values")
@@ -116,11 +105,6 @@ class Names(_Closed, Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<{self._kind}: {', '.join(self) or 'empty'}>"
-
-
-async def fetch(*_args: Any, **_named: Any) -> NoReturn:
-    """Workers have no sockets, and the service does not yet fetch on their behalf."""
-    raise NotImplementedError("fetch is not available in this version of Skep: functions cannot reach the network")
 
 
 def tenant_print(*values: object, flush: bool = False, **options: Any) -> None:  # noqa: ARG001  # see below

@@ -16,6 +16,8 @@ from sandbox import protocol
 from sandbox.console import Console
 from sandbox.deadlines import Deadlines
 from sandbox.endings import Ending, ending_of_error, ending_of_result
+from sandbox.fetch import Fetch
+from sandbox.fetches import Fetches
 from sandbox.outbox import Outbox
 from sandbox.parameters import ParametersRefused
 from sandbox.python.compiler import INLINE, CodeRefused
@@ -43,6 +45,7 @@ class Worker:
         self._frames = protocol.FrameReader(max_bytes=_FRAME_MAX_BYTES)
         self._outbox = Outbox(connection, loop)
         self._deadlines = Deadlines(self._outbox, lambda run: loop.call_soon_threadsafe(self._unwind, run))
+        self._fetches = Fetches(self._outbox, loop)
         self._runs: dict[int, RunState] = {}
         self._workspace: Workspace | None = None
         self._result_max_bytes = 0
@@ -73,6 +76,8 @@ class Worker:
                 self._start_inline(message)
             case protocol.Cancel(run=number):
                 self._cancel(number)
+            case protocol.Fetched() | protocol.FetchFailed():
+                self._fetches.answer(message)
             case protocol.Load():
                 self._load(message)
             case _ as unreachable:
@@ -81,7 +86,8 @@ class Worker:
     def _load(self, request: protocol.Load) -> None:
         self._result_max_bytes = request.result_max_bytes
         self._logs_max_bytes = request.logs_max_bytes
-        self._workspace = Workspace(request)
+        self._fetches.limits = request.fetches
+        self._workspace = Workspace(request, Fetch(self._fetches))
         try:
             bundle = self._workspace.load()
         except Refused as refused:
@@ -188,6 +194,8 @@ class Worker:
 
     def _close_run(self, run: RunState) -> None:
         self._deadlines.forget(run)
+        if run.fetches is not None:
+            self._fetches.forget(run.fetches)
         if self._runs.pop(run.number, None) is not None and run.expired:
             self._outbox.put(protocol.Ended(run=run.number))
 

@@ -10,6 +10,7 @@ import orjson
 
 from sandbox import scope
 from sandbox.expired import RunExpired
+from sandbox.fetch import Fetch
 from sandbox.parameters import Signature, from_json
 from sandbox.protocol import CodeError, Load, Problem
 from sandbox.python import bundle
@@ -48,13 +49,14 @@ class Function:
 class Workspace:
     """The namespace of one workspace: functions, `cache`, hooks. Lives as long as its worker."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, fetch: Fetch | None = None) -> None:
         self.name = load.workspace
         self.sources: dict[str, str] = {}
         self.functions: dict[str, Function] = {}
         self._modules = tuple(load.modules)
         self._namespace: dict[str, Any] = {}
         self._load = load
+        self._fetch = fetch
 
     def load(self) -> bytes:
         """Make the functions callable. Returns the bundle if one was made, else nothing. Raises: Refused."""
@@ -114,7 +116,7 @@ class Workspace:
             __name__=f"skep:{self.name}",  # the name of no real module: libraries look classes' modules up
             cache={},
             log=log,
-            fetch=scope.fetch,
+            fetch=self._fetch,
             env=scope.Names("env", env),
             secrets=scope.Names("secrets", {}),
             context=scope.Context(self.name),
