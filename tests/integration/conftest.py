@@ -1,12 +1,14 @@
 """Fixtures of the integration tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from service.storage.workspaces import Volume
 from tests.integration.volumes import MAX_BYTES
+from tests.origin import Origin, running_origin
+from tests.skep import Client, Skep, client_of, running_skep
 
 
 @pytest.fixture
@@ -20,3 +22,35 @@ async def volume(root: Path) -> AsyncIterator[Volume]:
     await volume.open()
     yield volume
     await volume.close()
+
+
+@pytest.fixture(scope="session")
+def fetching_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    """Open to every port of 127.0.0.1, and to nothing else that is private."""
+    settings = {
+        "EGRESS_ALLOW": "127.0.0.1:*,*,*:*",
+        "EGRESS_DENY": "denied.example,127.0.0.9",
+        "FETCH_MAX_SIZE": "1mb",
+        "FETCH_MAX_COUNT": 40,
+        "FETCH_CONCURRENCY": 4,
+        "FETCH_MAX_REDIRECTS": 3,
+        "FETCH_TIMEOUT": 5000,
+        # A service that believed these would send every fetch to nowhere.
+        "http_proxy": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "ALL_PROXY": "http://127.0.0.1:9",
+    }
+    with running_skep(tmp_path_factory.mktemp("fetching"), settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def fetching(fetching_skep: Skep) -> AsyncIterator[Client]:
+    async with client_of(fetching_skep) as client:
+        yield client
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with running_origin() as origin:
+        yield origin
