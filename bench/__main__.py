@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 
 from bench.cold import measure_cold
 from bench.errors import MeasureError
+from bench.fetch import measure_fetch
 from bench.jail import measure_jail
 from bench.load import Load, open_load
 from bench.memory import measure_memory
@@ -37,6 +38,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "scale": measure_scale,
     "jail": measure_jail,
     "neighbours": measure_neighbours,
+    "fetch": measure_fetch,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100
@@ -54,6 +56,7 @@ def main() -> int:
         cold_starts=10,
         idle_workers=10 if quick else 50,
         attack_rounds=1 if quick else 3,
+        fetches=480 if quick else 1600,
     )
     # So that servers and load are ended when somebody ends the benchmark with a signal.
     signal.signal(signal.SIGTERM, _leave)

@@ -21,10 +21,16 @@ async def echo(request: web.Request) -> web.Response:
     return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
 
+async def hello(_request: web.Request) -> web.Response:
+    """What functions fetch."""
+    return web.Response(body=b'{"hello":"world"}', content_type="application/json")
+
+
 async def serve() -> None:
     """Listen until SIGTERM."""
     app = web.Application()
     app.router.add_post("/echo", echo)
+    app.router.add_get("/hello", hello)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

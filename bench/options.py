@@ -16,3 +16,5 @@ class Options:
     idle_workers: int
     attack_rounds: int
     """Of each attacker."""
+    fetches: int
+    """In each round, 16 at once; half as many one after the other."""
