@@ -47,11 +47,15 @@ class Timeouts:
     def _ring(self) -> None:
         self._alarm, self._alarm_at = None, _NEVER
         now = asyncio.get_running_loop().time()
-        for block in [block for block in self._watched if block.due <= now]:
+        for block in sorted((block for block in self._watched if block.due <= now), key=_due):
             self._watched.discard(block)
             block.expire()
         if self._watched:
             self._set_alarm(min(block.due for block in self._watched))
+
+
+def _due(block: "Within") -> float:
+    return block.due
 
 
 class Within:

@@ -106,8 +106,12 @@ async def test_a_run_whose_caller_leaves_takes_its_fetches_along(fetching: Clien
 
 
 async def test_a_fetch_left_behind_by_its_run_is_called_off(fetching: Client, origin: Origin) -> None:
-    code = "import asyncio\nasyncio.create_task(fetch(url))\nfor _ in range(20): await asyncio.sleep(0.01)\nreturn 1"
-    assert (await fetching.inline("w", code, url=f"{origin.url}/hang")).result == 1
+    code = "import asyncio\nasyncio.create_task(fetch(url + '/hang'))\nawait fetch(url + '/together')\nreturn 1"
+    running = asyncio.create_task(fetching.inline("w", code, url=origin.url))
+    for _ in range(2):
+        await asyncio.wait_for(origin.hanging.acquire(), 5)
+    origin.release.set()
+    assert (await running).result == 1
     await asyncio.wait_for(origin.gone.acquire(), 5)
 
 
