@@ -32,6 +32,10 @@ PROCESS_NAME: Final = b"skep-zygote"
 _OOM_SCORE: Final = "500"
 
 
+class InitGone(Exception):
+    """Process 1 of the workers has ended, and every worker with it."""
+
+
 class Zygote:
     """Serves fork requests until the service is gone. The jail must have been entered."""
 
@@ -68,7 +72,10 @@ class Zygote:
                 )
                 if not packet:
                     return None
-                cell = self._fork(protocol.decode_to_zygote(packet), descriptors[0])
+                try:
+                    cell = self._fork(protocol.decode_to_zygote(packet), descriptors[0])
+                except InitGone:
+                    return None
                 if cell is not None:
                     return cell
 
@@ -79,11 +86,14 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
 
     def _fork(self, request: protocol.Fork, connection_fd: int) -> Cell | None:
-        """Returns a cell in the child."""
+        """Returns a cell in the child. Raises: InitGone when no process can be made inside any more."""
         try:
             pid = os.fork()
         except OSError as error:
             os.close(connection_fd)
+            if self._is_init_gone():
+                # Not a refusal: the service asks the next zygote.
+                raise InitGone from error
             self._report(protocol.NotForked(worker=request.worker, reason=error.strerror or str(error)))
             return None
         if pid == 0:
@@ -96,6 +106,14 @@ class Zygote:
         self._report(protocol.Forked(worker=request.worker, pid=pid), pidfd)
         os.close(pidfd)
         return None
+
+    def _is_init_gone(self) -> bool:
+        if self._jail.init_pid is None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self._jail.init_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def _reap(self) -> bool:
         """Returns False when the workers' process 1 is gone, and with it every worker: there can be no more here."""

@@ -4,7 +4,7 @@ did not work, or did not hold when it was tried, is reported as missing: nothing
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -62,9 +62,10 @@ class Jail:
     """Where this zygote's workers live, once it has been entered."""
 
     def __init__(self) -> None:
-        self.plan = Plan(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), None, None, None)
+        self.plan = Plan(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), None, None, None, has_init=False)
         self.init_pid: int | None = None
         """Of the process whose end is the end of every worker; None without a pid namespace."""
+        self._zygote_pid = 0
         self._layers: dict[str, Layer] = {}
 
     @property
@@ -82,6 +83,7 @@ class Jail:
 
     def enter(self, service_pid: int) -> None:
         """Build it and go in; from here on this process sees no file. Raises: OSError, JailBroken."""
+        self._zygote_pid = os.getpid()
         service_pidfd = os.pidfd_open(service_pid)
         # Before the namespaces, where there is nothing left to look at.
         ruleset_fd = self._landlock()
@@ -90,11 +92,19 @@ class Jail:
         if self._layers[NAMESPACES].is_on:
             self.init_pid = init.start(service_pidfd)
         os.close(service_pidfd)
-        self._settle(replace(self.plan, identities=identities, ruleset_fd=ruleset_fd, system_calls=system_calls))
+        self._settle(
+            Plan(
+                self.plan.null_fd,
+                identities=identities,
+                ruleset_fd=ruleset_fd,
+                system_calls=system_calls,
+                has_init=self.init_pid is not None,
+            )
+        )
 
     def cell(self, number: int, *, connection_fd: int, address_space_max_bytes: int) -> Cell:
         """What a new worker is to be locked in with."""
-        return Cell(self.plan, number, connection_fd, address_space_max_bytes)
+        return Cell(self.plan, self._zygote_pid, number, connection_fd, address_space_max_bytes)
 
     def _namespaces(self) -> Identities | None:
         """Go in by the best way there is. Returns the ids that workers can have."""
@@ -151,6 +161,7 @@ class Jail:
                 identities=None if name == IDENTITY else plan.identities,
                 ruleset_fd=None if name == LANDLOCK else plan.ruleset_fd,
                 system_calls=None if name == SECCOMP else plan.system_calls,
+                has_init=plan.has_init,
             )
         self.plan = plan
 

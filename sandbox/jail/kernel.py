@@ -6,7 +6,6 @@ landlock(7), seccomp(2).
 
 import ctypes
 import os
-import platform
 from typing import Final
 
 CLONE_NEWNS: Final = 0x0002_0000
@@ -24,6 +23,8 @@ MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x4_0000
 MNT_DETACH: Final = 0x2
 
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
 PR_SET_NAME: Final = 15
 PR_CAPBSET_DROP: Final = 24
 PR_SET_NO_NEW_PRIVS: Final = 38
@@ -46,7 +47,7 @@ _NUMBERS: Final = {
 _LANDLOCK_CREATE_RULESET: Final = 444  # the same number everywhere, as for every call since 2019
 _LANDLOCK_RESTRICT_SELF: Final = 446
 
-MACHINE: Final = platform.machine()
+MACHINE: Final = os.uname().machine
 """Of the kernel, as uname(2) names it."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)

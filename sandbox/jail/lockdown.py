@@ -24,6 +24,7 @@ _RULESET_FD: Final = 4
 _DESCRIPTORS_MAX: Final = 8
 """Standard input, output and error, the connection, the loop's three, and one for the way there."""
 _NICE: Final = 10
+_NO_CORE_NOT_EVEN_TO_A_PIPE: Final = 1  # core(5): with 0 a program that takes dumps is still started
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Plan:
     """Of Landlock."""
     system_calls: bytes | None
     """The seccomp filter, assembled."""
+    has_init: bool
+    """Whether a process 1 of its own ends every worker when the service ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Cell:
     """One worker that is being locked in."""
 
     plan: Plan
+    zygote_pid: int
     number: int
     connection_fd: int
     address_space_max_bytes: int
@@ -93,6 +97,24 @@ def take_own_identity(cell: Cell) -> None:
         os.setresuid(own, own, own)
 
 
+def be_nobodys_to_look_at(_cell: Cell) -> None:
+    """Takes away core dumps, which the system may hand to a program outside, and the sight that others of the same user
+    have of this process's memory.
+    """
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+
+
+def die_with_the_zygote(cell: Cell) -> None:
+    """Takes away a life after the zygote's, where no process 1 sees to it that it ends with the service's.
+
+    After the change of id, which would undo it.
+    """
+    if not cell.plan.has_init:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != cell.zygote_pid:
+            raise ProcessLookupError("the zygote is gone already")
+
+
 def drop_capabilities(_cell: Cell) -> None:
     """Takes away every capability, those over the zygote's namespaces included."""
     kernel.drop_capabilities()
@@ -123,7 +145,7 @@ def limit_resources(cell: Cell) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_RTPRIO, 0),
         (resource.RLIMIT_NICE, 0),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, _NO_CORE_NOT_EVEN_TO_A_PIPE),
     ):
         resource.setrlimit(kind, (limit, limit))
 
@@ -147,6 +169,8 @@ STEPS: Final[tuple[Step, ...]] = (
     empty_environment,
     close_descriptors,
     take_own_identity,
+    be_nobodys_to_look_at,
+    die_with_the_zygote,
     drop_capabilities,
     forbid_new_privileges,
     yield_to_others,

@@ -13,20 +13,24 @@ from sandbox.jail.bpf import Check, Rule, assemble
 from sandbox.jail.kernel import MACHINE
 
 _PROT_EXEC: Final = 0x4
-_MAP_KIND: Final = 0x2F  # shared, private or validated; anonymous
+_MAP_KIND: Final = 0x2F | 0x100 | 0x40000  # shared, private or validated; anonymous; growing down; huge pages
 _MAP_PRIVATE_ANONYMOUS: Final = 0x22
 _MADVICE: Final = (4, 8, 14, 15)  # DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE; not MERGEABLE, which shows others' pages
 _FUTEX_COMMAND: Final = 0x7F
 _FUTEX_WAIT_AND_WAKE: Final = (0, 1, 9, 10)  # nothing that hands over, requeues or inherits priority
 _FIONBIO: Final = 0x5421
+_OWN_CLOCKS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 11)  # no negative number: those are the clocks of other processes
 _ALL_BITS: Final = 0xFFFF_FFFF
 
 _NOT_EXECUTABLE: Final = Check(2, _PROT_EXEC, (0,))
+_OWN_CLOCK: Final = Check(0, _ALL_BITS, _OWN_CLOCKS)
+_NO_FLAGS: Final = Check(3, _ALL_BITS, (0,))  # out-of-band data above all
+_NO_ADDRESS: Final = Check(5, _ALL_BITS, (0,))
 
 ALLOWED: Final[dict[str, tuple[Check, ...]]] = {
     # Most frequent first: what has no check is answered from a cache by kernels since 5.11, the rest costs a few ns.
-    "recvfrom": (),  # the connection
-    "sendto": (),
+    "recvfrom": (_NO_FLAGS,),  # the connection
+    "sendto": (_NO_FLAGS, _NO_ADDRESS),
     "epoll_wait": (),  # the loop
     "epoll_pwait": (),
     "epoll_pwait2": (),
@@ -43,13 +47,13 @@ ALLOWED: Final[dict[str, tuple[Check, ...]]] = {
     "rt_sigprocmask": (),
     "rt_sigreturn": (),
     "sigaltstack": (),
-    "clock_gettime": (),  # the vdso answers most of these
-    "clock_getres": (),
+    "clock_gettime": (_OWN_CLOCK,),  # the vdso answers most of these
+    "clock_getres": (_OWN_CLOCK,),
     "gettimeofday": (),
     "time": (),
     "times": (),
     "getrusage": (),
-    "clock_nanosleep": (),
+    "clock_nanosleep": (_OWN_CLOCK,),
     "nanosleep": (),
     "restart_syscall": (),
     "sched_yield": (),

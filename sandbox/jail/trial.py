@@ -53,13 +53,16 @@ def attempt(action: Callable[[], None]) -> str | None:
 
 def try_out(plan: Plan) -> Failure | None:
     """Lock a worker in as planned and see whether it holds. Returns the step that failed; None if it does."""
+    zygote_pid = os.getpid()
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             child = os.fork()
             if child == 0:
                 ours.close()
-                cell = Cell(plan, number=0, connection_fd=theirs.fileno(), address_space_max_bytes=_NOBODY_BELOW)
+                cell = Cell(
+                    plan, zygote_pid, number=0, connection_fd=theirs.fileno(), address_space_max_bytes=_NOBODY_BELOW
+                )
                 _live_through(cell)
         report = _read_report(ours, child)
     if report is None:

@@ -22,6 +22,8 @@ class ProtocolError(Exception):
     """A peer sent bytes that are no message: oversized, truncated, mistyped, or of an unknown kind."""
 
 
+_REASON_MAX: Final = 200
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _downward: Final[msgspec.msgpack.Decoder[Downward]] = msgspec.msgpack.Decoder(Downward)
 _upward: Final[msgspec.msgpack.Decoder[Upward]] = msgspec.msgpack.Decoder(Upward)
@@ -66,7 +68,7 @@ def _decode(decoder: "msgspec.msgpack.Decoder[T]", body: bytes | memoryview) -> 
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(str(error)) from None
+        raise ProtocolError(_short(error)) from None
 
 
 def check_json(value: bytes) -> None:
@@ -86,7 +88,12 @@ def _check(decoder: "msgspec.json.Decoder[T]", value: bytes) -> None:
         if not value.isascii():
             value.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(str(error)) from None
+        raise ProtocolError(_short(error)) from None
+
+
+def _short(error: Exception) -> str:
+    """What is wrong, without all of what it is wrong with: the sender chose that, and it goes into the log."""
+    return str(error)[:_REASON_MAX]
 
 
 class FrameReader:
@@ -99,6 +106,11 @@ class FrameReader:
         self.max_bytes = max_bytes
         self._pending = bytearray()
         self._wanted = 0
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return bool(self._pending)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies that are complete with `data`. Raises: ProtocolError for a frame longer than `max_bytes`."""

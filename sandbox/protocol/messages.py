@@ -15,6 +15,12 @@ JailLevel = Literal["none", "unprivileged", "full"]
 FetchFailure = Literal["refused", "timeout", "too-large", "failed"]
 
 
+ITEMS_OF_A_RUN_MAX: Final = 8192
+"""Entries or problems in one message. Checked before they are decoded, which for millions would take seconds."""
+ITEMS_OF_A_DEPLOY_MAX: Final = 100_000
+"""The same for a definition, in which everything that is wrong is told at once."""
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag_field="kind"):
     """Base of every message: an array on the wire, its kind first."""
 
@@ -128,15 +134,15 @@ class Loaded(Message, frozen=True, tag="loaded"):
 class NotLoaded(Message, frozen=True, tag="not-loaded"):
     """The definition was refused, with everything that is wrong with it; the worker ends."""
 
-    errors: list[CodeError]
-    problems: list[Problem]
+    errors: Annotated[list[CodeError], msgspec.Meta(max_length=ITEMS_OF_A_DEPLOY_MAX)]
+    problems: Annotated[list[Problem], msgspec.Meta(max_length=ITEMS_OF_A_DEPLOY_MAX)]
 
 
 class Log(Message, frozen=True, tag="log"):
     """Log entries of one run, in order, each a JSON object with the fields of `LogEntry`."""
 
     run: int
-    entries: list[bytes]
+    entries: Annotated[list[bytes], msgspec.Meta(max_length=ITEMS_OF_A_RUN_MAX)]
 
 
 class Returned(Message, frozen=True, tag="returned"):
@@ -184,14 +190,14 @@ class BadParameters(Message, frozen=True, tag="bad-parameters"):
     """The run never began: its parameters do not fit the function's schema."""
 
     run: int
-    problems: list[Problem]
+    problems: Annotated[list[Problem], msgspec.Meta(max_length=ITEMS_OF_A_RUN_MAX)]
 
 
 class NotCompiled(Message, frozen=True, tag="not-compiled"):
     """The inline run never began: its code was refused."""
 
     run: int
-    errors: list[CodeError]
+    errors: Annotated[list[CodeError], msgspec.Meta(max_length=ITEMS_OF_A_RUN_MAX)]
 
 
 class Fetch(Message, frozen=True, tag="fetch"):

@@ -9,6 +9,13 @@ Ending = protocol.Returned | protocol.Raised | protocol.OutOfMemory | protocol.B
 """Messages that end a run and say how."""
 
 
+def check_result(result: bytes, *, max_bytes: int) -> None:
+    """Raises: ProtocolError for what is no JSON, or longer than a result may be."""
+    if len(result) > max_bytes:
+        raise protocol.ProtocolError("a result longer than any may be")
+    protocol.check_json(result)
+
+
 def outcome_of(message: Ending, flight: Flight) -> Outcome:
     """How a run ended."""
     match message:
@@ -33,9 +40,11 @@ def outcome_of(message: Ending, flight: Flight) -> Outcome:
 
 
 def refusal_of(message: protocol.NotLoaded) -> SkepError:
-    """Why a workspace was not loaded."""
+    """Why a workspace was not loaded. Raises: ProtocolError if it does not say."""
     if message.errors:
         return CompilationFailed([_code_error(error) for error in message.errors])
+    if not message.problems:
+        raise protocol.ProtocolError("a refusal without a reason")
     return InvalidRequest([_problem(problem) for problem in message.problems])
 
 

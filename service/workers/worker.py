@@ -4,8 +4,7 @@ Everything a worker sends is tenant input. A frame that does not fit ends the wo
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Final, cast
 
 import structlog
@@ -13,16 +12,15 @@ import structlog
 from sandbox import protocol
 from service.domain.outcome import Outcome
 from service.errors import SkepError
-from service.workers.answers import Ending, describe_exit, outcome_of, refusal_of
+from service.workers.answers import Ending, check_result, describe_exit, outcome_of, refusal_of
 from service.workers.fetches import Fetches
 from service.workers.flights import Call, Flights
+from service.workers.inbox import Inbox
 from service.workers.zygote import Child
 
 LOAD_TIMEOUT_S: Final = 10.0
 TOGETHER_MAX: Final = 4
 """So many frames at the most are sent together: the worker should begin while the rest are still being read."""
-A_TURN_MAX: Final = 64
-"""So many frames of one worker are taken before everybody else has had a turn."""
 LARGE_BYTES: Final = 64 * 1024
 MALFORMED: Final = "the worker sent something that is no answer"
 
@@ -57,7 +55,7 @@ class Worker(asyncio.Protocol):
         self.idle_since = asyncio.get_running_loop().time()
         self.gone = asyncio.Event()
         self._child = child
-        self._frames = protocol.FrameReader(max_bytes=frame_max_bytes)
+        self._inbox = Inbox(max_bytes=frame_max_bytes, take=self._take, refuse=self._refuse)
         self._on_idle = on_idle
         self._on_gone = on_gone
         self._open_fetches = open_fetches
@@ -135,6 +133,7 @@ class Worker(asyncio.Protocol):
         """End the process. Its runs are lost, with this reason. Returns before it is gone; see `gone`."""
         if self._end_reason is None:
             self._end_reason = reason
+            self._inbox.close()
             self._child.kill()
             # Not left to the end of the process: hostile code may have given its end of the connection away.
             if self._transport is not None:
@@ -146,10 +145,11 @@ class Worker(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
+        self._inbox.open(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop with whatever has arrived."""
-        self._take_some(self._frames.feed(data))
+        self._inbox.feed(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the loop passes it
         """Called by the loop when the worker has closed its end, which is mostly its end."""
@@ -157,30 +157,14 @@ class Worker(asyncio.Protocol):
         self._child.kill()
         self._end()
 
-    def _take_some(self, bodies: Iterator[bytes], *, is_paused: bool = False) -> None:
-        """Take what is there, but no more than `A_TURN_MAX` at once: a flood must not hold up the other workers."""
-        if self._end_reason is not None:
-            return
-        try:
-            for taken, body in enumerate(bodies, 1):
-                self._take(protocol.decode_upward(body), len(body))
-                if taken == A_TURN_MAX and self._transport is not None and self._end_reason is None:
-                    self._transport.pause_reading()
-                    self._loop.call_soon(partial(self._take_some, bodies, is_paused=True))
-                    return
-        except protocol.ProtocolError as error:
-            _log.warning("malformed frame", workspace=self.workspace, pid=self.pid, reason=str(error))
-            self.kill(MALFORMED)
-            return
-        if is_paused and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    def _refuse(self, reason: str) -> None:
+        _log.warning("malformed frame", workspace=self.workspace, pid=self.pid, reason=reason)
+        self.kill(MALFORMED)
 
     def _take(self, message: protocol.Upward, size_bytes: int) -> None:
         match message:
             case protocol.Returned(run=number, result=result):  # first, because nearly every message is one
-                if len(result) > self._result_max_bytes:
-                    raise protocol.ProtocolError("a result longer than any may be")
-                protocol.check_json(result)
+                check_result(result, max_bytes=self._result_max_bytes)
                 self._end_run(number, message)
             case protocol.Log(run=number, entries=entries):
                 self._flights.keep_logs(number, entries)
@@ -193,14 +177,10 @@ class Worker(asyncio.Protocol):
                 self._landed()
             case protocol.Fetch():
                 self._fetch(message)
-            case protocol.CancelFetch(fetch=number):
-                if self._fetches is None:
-                    raise protocol.ProtocolError("a fetch that does not exist")
-                self._fetches.cancel(number)
-            case protocol.Loaded(bundle=bundle):
-                self._has_loaded(bundle)
-            case protocol.NotLoaded():
-                self._has_loaded(refusal_of(message))
+            case protocol.CancelFetch():
+                self._cancel_fetch(message)
+            case protocol.Loaded() | protocol.NotLoaded():
+                self._has_loaded(message.bundle if isinstance(message, protocol.Loaded) else refusal_of(message))
             case _:
                 # Errors, tracebacks and problems are cut by the worker; one that does not cut them is no honest one.
                 if size_bytes > protocol.FRAME_OVERHEAD_BYTES:
@@ -224,6 +204,11 @@ class Worker(asyncio.Protocol):
             left_s = flight.started + flight.timeout_ms / 1000 - self._loop.time()
             self._fetches.start(message, run_id=flight.call.run_id, left_s=left_s)
 
+    def _cancel_fetch(self, message: protocol.CancelFetch) -> None:
+        if self._fetches is None:
+            raise protocol.ProtocolError("a fetch that does not exist")
+        self._fetches.cancel(message.fetch)
+
     def _end_fetches(self, run: int) -> None:
         if self._fetches is not None:
             self._fetches.end_run(run)
@@ -242,7 +227,7 @@ class Worker(asyncio.Protocol):
         if self._loaded is None or self._loaded.done():
             raise protocol.ProtocolError("an answer to a question nobody asked")
         # From now on no frame is as long as a bundle may be.
-        self._frames.max_bytes = self._values_max_bytes + protocol.FRAME_OVERHEAD_BYTES
+        self._inbox.limit(self._values_max_bytes + protocol.FRAME_OVERHEAD_BYTES)
         if isinstance(result, SkepError):
             self._loaded.set_exception(result)
         else:
@@ -262,6 +247,7 @@ class Worker(asyncio.Protocol):
 
     def _end(self) -> None:
         # From both sides, since the loop does not tell of the end of a connection whose taking over was cancelled.
+        self._inbox.close()
         if self._farewell is None:
             self._farewell = self._loop.create_task(self._bury())
 

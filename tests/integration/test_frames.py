@@ -10,8 +10,10 @@ import pytest
 
 from sandbox import protocol
 from service.domain.outcome import Returned, WorkerLost
+from service.workers import inbox
 from service.workers.flights import LOG_SLACK_BYTES, UNWIND_GRACE_S, Call
-from service.workers.worker import A_TURN_MAX, MALFORMED
+from service.workers.inbox import A_TURN_MAX
+from service.workers.worker import MALFORMED
 from tests.integration.rig import FRAME_MAX_BYTES, LOGS_MAX_BYTES, RESULT_MAX_BYTES, open_rig
 
 
@@ -66,7 +68,7 @@ MALFORMED_FRAMES = {
 
 @pytest.mark.parametrize("data", MALFORMED_FRAMES.values(), ids=MALFORMED_FRAMES)
 async def test_a_malformed_frame_ends_the_worker_and_its_runs_are_told(data: bytes) -> None:
-    async with openopen_rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         rig.send(data)
         assert await running == WorkerLost(MALFORMED, ())
@@ -74,8 +76,28 @@ async def test_a_malformed_frame_ends_the_worker_and_its_runs_are_told(data: byt
         assert rig.worker.is_ending
 
 
+async def test_a_frame_that_is_begun_and_not_ended_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "FRAME_TIMEOUT_S", 0.05)
+    async with open_rig() as rig:
+        running = await rig.run()
+        rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"[1]", duration_us=1))[:-1])
+        assert await running == WorkerLost(MALFORMED, ())
+
+
+def test_what_is_said_of_a_malformed_frame_is_short() -> None:
+    with pytest.raises(protocol.ProtocolError) as refused:
+        protocol.decode_upward(msgspec.msgpack.encode(["x" * 1_000_000, 1]))
+    assert len(str(refused.value)) <= 200
+
+
+@pytest.mark.parametrize("kind", ["bad-parameters", "not-compiled", "log"])
+def test_lists_without_end_are_refused_before_they_are_read(kind: str) -> None:
+    with pytest.raises(protocol.ProtocolError, match="length"):
+        protocol.decode_upward(msgspec.msgpack.encode([kind, 1, [["", ""]] * 10_000]))
+
+
 async def test_a_frame_may_come_a_byte_at_a_time() -> None:
-    async with openopen_rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         entry = _entry("hi")
         for byte in protocol.encode_frame(protocol.Log(run=1, entries=[entry])):
@@ -89,14 +111,14 @@ async def test_a_frame_may_come_a_byte_at_a_time() -> None:
 
 
 async def test_a_run_that_ends_without_an_answer_is_answered_all_the_same() -> None:
-    async with openopen_rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         rig.send(protocol.encode_frame(protocol.Ended(run=1)))
         assert (await running).__class__.__name__ == "TimedOut"
 
 
 async def test_a_second_answer_to_a_run_is_ignored() -> None:
-    async with openopen_rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         answer = protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1))
         rig.send(answer + answer.replace(b"\xc4\x011", b"\xc4\x012"))
@@ -146,7 +168,7 @@ async def test_a_flood_of_one_worker_is_taken_a_little_at_a_time() -> None:
 
 
 async def test_a_worker_that_closes_its_connection_is_killed() -> None:
-    async with openopen_rig() as rig:
+    async with open_rig() as rig:
         running = await rig.run()
         rig.theirs.shutdown(socket.SHUT_RDWR)
         assert await running == WorkerLost("the worker was ended by signal 9", ())
@@ -154,7 +176,7 @@ async def test_a_worker_that_closes_its_connection_is_killed() -> None:
 
 
 async def test_a_worker_that_says_nothing_is_killed_after_the_deadline() -> None:
-    async with openopen_rig() as rig:
+    async with open_rig() as rig:
         outcome = await rig.worker.run(Call("id", b"{}", 50, "f"))
         assert outcome.__class__.__name__ == "TimedOut"
         assert not rig.worker.responsive.is_set()

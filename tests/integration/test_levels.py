@@ -1,14 +1,19 @@
 """What a machine gives for a jail, and what Skep says and does where something is missing. Never silent."""
 
+import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from tests.skep import COMMAND, client_of, running_skep
+from tests.skep import COMMAND, client_of, running_skep, state
 
 IS_ROOT = os.geteuid() == 0
 WITHOUT = (sys.executable, "-m", "tests.without")
@@ -57,6 +62,30 @@ async def test_what_is_missing_is_reported_and_workers_can_still_be_killed(
             assert (await client.run("w", "one")).result == 1
             assert workers.isdisjoint(skep.worker_pids())
         assert _missing(skep.log_lines()) - ({"own user id"} - layers if not IS_ROOT else set()) == layers
+
+
+async def test_without_a_pid_namespace_no_worker_outlives_zygote_and_service(tmp_path: Path) -> None:
+    with running_skep(tmp_path, command=(*WITHOUT, NO_NAMESPACES, "--", *COMMAND)) as skep:
+        async with client_of(skep) as client:
+            await client.deploy(
+                "w", {"spin": "cache['held'] = True\nimport itertools\nreturn sum(itertools.repeat(1))"}
+            )
+            running = asyncio.create_task(client.run("w", "spin"))
+            async with asyncio.timeout(5):
+                workers: list[int] = []
+                while not workers:
+                    await asyncio.sleep(0)
+                    workers = [pid for pid in skep.worker_pids() if state(pid) == "R"]
+            zygote = skep.zygote_pid()
+            os.kill(zygote, signal.SIGSTOP)
+            skep.process.kill()
+            os.kill(zygote, signal.SIGKILL)
+            with contextlib.suppress(aiohttp.ClientError):
+                await running
+            end = time.monotonic() + 5
+            while any(state(pid) not in {"Z", None} for pid in workers):
+                assert time.monotonic() < end
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""What a worker sends, cut into messages: a little at a time, and no frame for ever."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from sandbox import protocol
+
+A_TURN_MAX: Final = 64
+"""So many frames of one worker are taken before everybody else has had a turn."""
+FRAME_TIMEOUT_S: Final = 5.0
+
+
+class Inbox:
+    """Gives each message, with its size in bytes, to `take`. What is malformed, or begun and not ended within
+    `FRAME_TIMEOUT_S`, is told to `refuse` once, and nothing is taken after it. `take` may raise ProtocolError.
+    """
+
+    def __init__(
+        self, *, max_bytes: int, take: Callable[[protocol.Upward, int], None], refuse: Callable[[str], None]
+    ) -> None:
+        self._frames = protocol.FrameReader(max_bytes=max_bytes)
+        self._take = take
+        self._refuse = refuse
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """Read from here."""
+        self._transport = transport
+
+    def limit(self, max_bytes: int) -> None:
+        """From now on no frame is longer."""
+        self._frames.max_bytes = max_bytes
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived."""
+        self._take_some(self._frames.feed(data))
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._is_closed = True
+        self._be_patient_again()
+
+    def _take_some(self, bodies: Iterator[bytes], *, is_paused: bool = False) -> None:
+        """Take what is there, but no more than `A_TURN_MAX` at once: a flood must not hold up the other workers."""
+        if self._is_closed:
+            return
+        taken = 0
+        try:
+            for taken, body in enumerate(bodies, 1):
+                self._take(protocol.decode_upward(body), len(body))
+                if taken == A_TURN_MAX and self._transport is not None and not self._is_closed:
+                    self._transport.pause_reading()
+                    self._loop.call_soon(partial(self._take_some, bodies, is_paused=True))
+                    return
+        except protocol.ProtocolError as error:
+            self._refuse(str(error))
+            return
+        if self._frames.is_partial or self._patience is not None:
+            self._watch(has_progress=taken > 0)
+        if is_paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _watch(self, *, has_progress: bool) -> None:
+        """A frame that has begun is kept here until it ends."""
+        if has_progress or not self._frames.is_partial:
+            self._be_patient_again()
+        if self._patience is None and self._frames.is_partial and not self._is_closed:
+            self._patience = self._loop.call_later(FRAME_TIMEOUT_S, self._refuse, "a frame that does not end")
+
+    def _be_patient_again(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
