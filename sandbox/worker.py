@@ -270,6 +270,7 @@ def main(connection: socket.socket, *, seal: Callable[[], None]) -> None:
     loop.add_reader(connection, worker.read)
     seal()
     while True:
-        # Only an exit that tenant code raised where nobody could catch it leads out of the loop.
-        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+        # What leads out of the loop: an exit that tenant code raised where nobody could catch it, and the loop's own
+        # need for memory while a run has it all. What was waiting is still there.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt, MemoryError):
             loop.run_forever()
