@@ -4,7 +4,7 @@
 |---|---|
 | nothing set | ports 80 and 443 of every globally routable unicast address |
 | `EGRESS_DENY` | refuses what it names, whatever else allows it; a rule without a port means every port |
-| an address in `EGRESS_ALLOW` | is reached even if it is private or otherwise special |
+| a special address or network in `EGRESS_ALLOW` | is reached although it is private or otherwise special |
 | hosts or public addresses in `EGRESS_ALLOW` | then nothing else is reached |
 | a port in `EGRESS_ALLOW` | is open for what the rule names, `*` opens all; a rule without one means 80 and 443 |
 | `network.allow` of a workspace | narrows the above: what is reached must fit one of its rules, too |
@@ -43,9 +43,12 @@ class Rule:
         """Whether the rule names this host or this address."""
         if self.network is not None:
             return address is not None and address.version == self.network.version and address in self.network
+        if self.host == "*":
+            # Whatever is reached by an address alone is reached, too.
+            return True
         if not host:
             return False
-        return self.host in {host, "*"} or (self.host[0] == "." and host.endswith(self.host))
+        return self.host == host or (self.host[0] == "." and host.endswith(self.host))
 
     def opens(self, port: int, *, otherwise: frozenset[int] | None) -> bool:
         """Whether the rule is about this port; `otherwise` are those of a rule that names none, None for all."""
@@ -123,7 +126,8 @@ class Policy:
         self._deny = deny
         self.literal_problem = lru_cache(maxsize=1024)(self._literal_problem)
         """As `address_problem`, for a host that is an address; the same ones are mostly asked about again."""
-        self._only_listed = any(rule.network is None or not is_special(rule.network) for rule in allow)
+        self._special = tuple(rule for rule in allow if rule.network is not None and is_special(rule.network))
+        self._only_listed = len(self._special) < len(allow)
 
     def host_problem(self, host: str, port: int, network: Rules | None) -> str | None:
         """Whether a name may be resolved at all. The answer is final only together with that about its address."""
@@ -140,12 +144,25 @@ class Policy:
         inner = disguised(address)
         if _fits(self._deny, host, address, port, None) or (inner and _fits(self._deny, "", inner, port, None)):
             return f"{_shown(host, address)} is refused by the operator (EGRESS_DENY)"
-        if _fits(self._allow, "", address, port, _WEB_PORTS):
+        if self._opens(address, port) and (
+            inner is None or special_use(inner) is None or self._names(address, inner, port)
+        ):
             return None
         use = special_use(address)
         if use is not None:
             return f"{_shown(host, address)} is {use}: functions cannot reach it"
         return self._unlisted(_fits(self._allow, host, address, port, _WEB_PORTS), host, address, port)
+
+    def _opens(self, address: Address, port: int) -> bool:
+        """Whether a rule is there for the sake of special addresses, this one among them: one that is about all the
+        world (0.0.0.0/0) lists public addresses and means no others.
+        """
+        return _fits(self._special, "", address, port, _WEB_PORTS)
+
+    def _names(self, address: Address, inner: Address, port: int) -> bool:
+        """Whether an address that stands for a special one is meant: both are opened, or it is named by itself."""
+        exact = tuple(rule for rule in self._special if rule.network is not None and rule.network.num_addresses == 1)
+        return self._opens(inner, port) or _fits(exact, "", address, port, _WEB_PORTS)
 
     def _literal_problem(self, host: str, port: int, network: Rules | None) -> str | None:
         return self.address_problem("", ip_address(host), port, network)

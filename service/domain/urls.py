@@ -149,7 +149,8 @@ def _authority(text: str) -> tuple[str, int | None]:
 def parse_port(text: str) -> int:
     """A port. Raises: UrlRefused."""
     if _PORT.fullmatch(text) is None or not 1 <= int(text) <= PORT_MAX:
-        raise UrlRefused(f"{text[:20]!r} is no port: use 1 to {PORT_MAX}")
+        # Not shown: in a URL it may be half of a password.
+        raise UrlRefused(f"it has no port that could be used: use 1 to {PORT_MAX}")
     return int(text)
 
 

@@ -212,6 +212,40 @@ def test_a_workspace_only_narrows(
     assert (not found) == reached
 
 
+@pytest.mark.parametrize(
+    ("allow", "deny", "address", "port", "reached"),
+    [
+        ([], ["*"], "8.8.8.8", 443, False),
+        ([], ["*:443"], "8.8.8.8", 443, False),
+        ([], ["*:443"], "8.8.8.8", 80, True),
+        (["10.0.0.1:80"], ["*"], "10.0.0.1", 80, False),
+        (["*"], [], "8.8.8.8", 443, True),
+        (["*", "*:8443"], [], "8.8.8.8", 8443, True),
+        (["*:*"], [], "127.0.0.1", 80, False),
+        (["0.0.0.0/0:8443"], [], "8.8.8.8", 8443, True),
+        (["0.0.0.0/0:8443"], [], "127.0.0.1", 8443, False),
+        (["0.0.0.0/0:8443"], [], "169.254.169.254", 8443, False),
+        (["64:ff9b::/96", "*"], [], "64:ff9b::808:808", 443, True),
+        (["64:ff9b::/96", "*"], [], "64:ff9b::a9fe:a9fe", 443, False),
+        (["64:ff9b::/96", "*"], [], "64:ff9b::7f00:1", 443, False),
+        (["64:ff9b::/96", "10.0.0.1"], [], "64:ff9b::a00:1", 443, True),
+        (["64:ff9b::a00:1"], [], "64:ff9b::a00:1", 443, True),
+    ],
+    ids=str,
+)
+def test_an_address_by_itself_is_held_against_the_same_rules(
+    allow: list[str], deny: list[str], address: str, port: int, reached: bool
+) -> None:
+    policy = Policy(allow=parse_rules(allow), deny=parse_rules(deny))
+    assert (policy.literal_problem(address, port, None) is None) == reached
+
+
+def test_a_star_in_a_workspace_narrows_nothing_and_opens_nothing() -> None:
+    star = parse_rules(["*"])
+    assert DEFAULT.literal_problem("8.8.8.8", 443, star) is None
+    assert DEFAULT.literal_problem("127.0.0.1", 80, star) is not None
+
+
 def test_a_name_is_not_even_looked_up_where_nothing_could_come_of_it() -> None:
     only = Policy(allow=parse_rules(["a.example"]), deny=parse_rules(["*.bad.example"]))
     assert only.host_problem("b.example", 80, None) is not None
