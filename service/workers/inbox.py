@@ -8,7 +8,13 @@ from typing import Final
 from sandbox import protocol
 
 A_TURN_MAX: Final = 64
-"""So many frames of one worker are taken before everybody else has had a turn."""
+A_TURN_MAX_BYTES: Final = 32 * 1024
+"""So many frames of one worker, or so much in them, are taken before everybody else has had a turn."""
+LOGS_BYTES_PER_S: Final = 16 * 2**20
+LOGS_BURST_BYTES: Final = 2 * 2**20
+"""Log entries cost the service more than anything else a worker can send; faster than this they wait, and with them
+whatever else the worker has to say.
+"""
 FRAME_TIMEOUT_S: Final = 5.0
 
 
@@ -27,6 +33,8 @@ class Inbox:
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._allowance_bytes = float(LOGS_BURST_BYTES)
+        self._allowed_at = self._loop.time()
 
     def open(self, transport: asyncio.Transport) -> None:
         """Read from here."""
@@ -35,6 +43,13 @@ class Inbox:
     def limit(self, max_bytes: int) -> None:
         """From now on no frame is longer."""
         self._frames.max_bytes = max_bytes
+
+    def charge(self, logs_bytes: int) -> None:
+        """What was taken just now had so much of log entries in it."""
+        now = self._loop.time()
+        allowed = self._allowance_bytes + (now - self._allowed_at) * LOGS_BYTES_PER_S
+        self._allowance_bytes = min(LOGS_BURST_BYTES, allowed) - logs_bytes
+        self._allowed_at = now
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
@@ -49,13 +64,16 @@ class Inbox:
         """Take what is there, but no more than `A_TURN_MAX` at once: a flood must not hold up the other workers."""
         if self._is_closed:
             return
-        taken = 0
+        taken = taken_bytes = 0
         try:
             for taken, body in enumerate(bodies, 1):
                 self._take(protocol.decode_upward(body), len(body))
-                if taken == A_TURN_MAX and self._transport is not None and not self._is_closed:
+                taken_bytes += len(body)
+                is_enough = taken == A_TURN_MAX or taken_bytes > A_TURN_MAX_BYTES or self._allowance_bytes < 0
+                if is_enough and self._transport is not None and not self._is_closed:
                     self._transport.pause_reading()
-                    self._loop.call_soon(partial(self._take_some, bodies, is_paused=True))
+                    delay_s = max(0.0, -self._allowance_bytes / LOGS_BYTES_PER_S)
+                    self._loop.call_later(delay_s, partial(self._take_some, bodies, is_paused=True))
                     return
         except protocol.ProtocolError as error:
             self._refuse(str(error))

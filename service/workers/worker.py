@@ -167,6 +167,7 @@ class Worker(asyncio.Protocol):
                 check_result(result, max_bytes=self._result_max_bytes)
                 self._end_run(number, message)
             case protocol.Log(run=number, entries=entries):
+                self._inbox.charge(size_bytes)
                 self._flights.keep_logs(number, entries)
             case protocol.Expired(run=number, duration_us=duration_us):
                 self._flights.expire(number, duration_us)
