@@ -1,15 +1,29 @@
-"""One line of the log a fetch: who reached what, with what result. No path, no query, no header is ever in it."""
+"""One line of the log a fetch: who reached what, with what result.
+
+No path, no query, no header is ever in it, and nothing that a server sent: why there is no response is said in the
+service's own words, which are fewer than what the author of the function is told.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import structlog
 
+from sandbox.protocol import FetchFailure
 from service import logs
 from service.domain.fetching import Failure, FetchRequest, Response
 from service.log_lines import LogLines, quote
 
 _log = structlog.get_logger()
+
+_REASONS: Final[dict[FetchFailure, str]] = {
+    "refused": "the policy refuses it",
+    "timeout": "no response in time",
+    "too-large": "the response, or what is under way in the workspace, is too large",
+    "failed": "the exchange with the server failed",
+}
+"""Unless the fetch left one on its way."""
 
 
 @dataclass(slots=True)
@@ -19,6 +33,8 @@ class Trail:
     host: str = ""
     """Of the last hop, with a port that is not the scheme's; empty if the URL could not be read."""
     redirects: int = 0
+    reason: str = ""
+    """Why it ended, if more is known than the kind: of fixed words, the host, its addresses and the port."""
 
 
 class FetchLog:
@@ -33,7 +49,7 @@ class FetchLog:
         size = len(answer.body) if isinstance(answer, Response) else 0
         kind, reason = "", ""
         if not isinstance(answer, Response):
-            kind, reason = ("cancelled", "") if answer is None else (answer.kind, answer.message)
+            kind, reason = ("cancelled", "") if answer is None else (answer.kind, trail.reason or _REASONS[answer.kind])
         if not logs.writes_json():
             _log.info(
                 "fetch", workspace=request.workspace, run=request.run_id, method=request.method, host=trail.host,

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Final
-from weakref import WeakValueDictionary
 
 from service.domain.addresses import Address
 
@@ -17,6 +17,12 @@ KEPT_S: Final = 5.0
 KEPT_MAX: Final = 2048
 LOOKUPS_AT_ONCE: Final = 8
 """Of one workspace: each holds a thread until the system gives up, which can take half a minute."""
+LOOKUPS_MAX: Final = 64
+"""Of all workspaces."""
+RESERVE: Final = 4
+"""So many times what a workspace has under way must be left for one more."""
+QUEUED_MAX: Final = 128
+"""Of one workspace: names that wait for their turn."""
 
 Resolve = Callable[[str], Awaitable[tuple[Address, ...]]]
 """A name to its addresses, best first. Raises: OSError."""
@@ -52,45 +58,106 @@ async def system_resolve(host: str) -> tuple[Address, ...]:
     return await answer
 
 
+class _Lookup:
+    """One name that somebody of a workspace waits for."""
+
+    __slots__ = ("answer", "host", "waiters", "workspace")
+
+    def __init__(self, host: str, workspace: str) -> None:
+        self.host = host
+        self.workspace = workspace
+        self.waiters = 0
+        self.answer: asyncio.Future[tuple[Address, ...]] = asyncio.get_running_loop().create_future()
+
+
 class Names:
-    """Resolves through a small cache."""
+    """Resolves through a small cache.
+
+    The fewer places are left, the fewer lookups a workspace may have under way: those that ask for slow names leave
+    some for whoever comes next.
+    """
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._kept: OrderedDict[str, tuple[float, tuple[Address, ...]]] = OrderedDict()
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._lookups: dict[tuple[str, str], asyncio.Task[tuple[Address, ...]]] = {}
+        self._lookups: dict[tuple[str, str], _Lookup] = {}
+        self._queued: dict[str, dict[str, _Lookup]] = {}
+        self._running: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[tuple[Address, ...]]] = set()
 
     async def addresses(self, host: str, *, workspace: str) -> tuple[Address, ...]:
         """The addresses of a name, best first. Raises: OSError."""
         kept = self._kept.get(host)
         if kept is not None and kept[0] > asyncio.get_running_loop().time():
             return kept[1]
-        key = workspace, host
-        lookup = self._lookups.get(key)
-        if lookup is None:
-            lookup = self._lookups[key] = asyncio.create_task(self._look_up(host, workspace))
-            lookup.add_done_callback(lambda done: self._ended(key, done))
-        # Shielded: a fetch that is called off must not end what others wait for.
-        return await asyncio.shield(lookup)
+        lookup = self._lookups.get((workspace, host)) or self._ask(host, workspace)
+        lookup.waiters += 1
+        try:
+            # Shielded: a fetch that is called off must not end what others wait for.
+            return await asyncio.shield(lookup.answer)
+        finally:
+            lookup.waiters -= 1
+            if not lookup.waiters:
+                self._abandon(lookup)
 
     async def close(self) -> None:
         """Nobody waits any more."""
-        lookups = tuple(self._lookups.values())
-        for lookup in lookups:
-            lookup.cancel()
-        await asyncio.gather(*lookups, return_exceptions=True)
+        self._queued.clear()
+        for lookup in self._lookups.values():
+            lookup.answer.cancel()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _look_up(self, host: str, workspace: str) -> tuple[Address, ...]:
-        async with self._turns.setdefault(workspace, asyncio.Semaphore(LOOKUPS_AT_ONCE)):
-            found = await self._resolve(host)
+    def _ask(self, host: str, workspace: str) -> _Lookup:
+        queue = self._queued.setdefault(workspace, {})
+        if len(queue) >= QUEUED_MAX:
+            raise OSError(f"{QUEUED_MAX} other names of this workspace wait for their turn: fetch from fewer at once")
+        lookup = queue[host] = self._lookups[workspace, host] = _Lookup(host, workspace)
+        self._begin(workspace)
+        return lookup
+
+    def _abandon(self, lookup: _Lookup) -> None:
+        """Nobody waits for this one: it ends if it has not begun. What has begun holds its thread in any case."""
+        queue = self._queued.get(lookup.workspace, {})
+        if queue.pop(lookup.host, None) is not None:
+            del self._lookups[lookup.workspace, lookup.host]
+            if not queue:
+                del self._queued[lookup.workspace]
+
+    def _begin(self, workspace: str) -> None:
+        queue = self._queued[workspace]
+        while queue and self._running[workspace] < min(LOOKUPS_AT_ONCE, (LOOKUPS_MAX - len(self._tasks)) / RESERVE):
+            lookup = queue.pop(next(iter(queue)))
+            self._running[workspace] += 1
+            task = asyncio.create_task(self._look_up(lookup.host))
+            self._tasks.add(task)
+            task.add_done_callback(functools.partial(self._ended, lookup))
+        if not queue:
+            del self._queued[workspace]
+
+    async def _look_up(self, host: str) -> tuple[Address, ...]:
+        found = await self._resolve(host)
         self._kept[host] = asyncio.get_running_loop().time() + KEPT_S, found
         self._kept.move_to_end(host)
         if len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
         return found
 
-    def _ended(self, key: tuple[str, str], lookup: "asyncio.Task[tuple[Address, ...]]") -> None:
-        del self._lookups[key]
-        if not lookup.cancelled():
-            lookup.exception()  # whoever asked may have gone; that is no error
+    def _ended(self, lookup: _Lookup, task: "asyncio.Task[tuple[Address, ...]]") -> None:
+        self._tasks.discard(task)
+        del self._lookups[lookup.workspace, lookup.host]
+        self._running[lookup.workspace] -= 1
+        if not self._running[lookup.workspace]:
+            del self._running[lookup.workspace]
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or lookup.answer.cancelled():
+            lookup.answer.cancel()
+        elif error is not None:
+            lookup.answer.set_exception(error)
+            lookup.answer.exception()  # whoever asked may have gone; that is no error
+        else:
+            lookup.answer.set_result(task.result())
+        for workspace in tuple(self._queued):
+            self._begin(workspace)
