@@ -21,6 +21,7 @@ from yarl import URL
 
 from sandbox.protocol import FetchFailure
 from sandbox.version import __version__
+from service.broker.connections import Connector, TooMuch
 from service.broker.kept import Kept
 from service.domain.addresses import Address
 from service.domain.fetching import Allowance, Headers
@@ -31,6 +32,8 @@ CONNECT_TIMEOUT_S: Final = 3.0
 IDLE_S: Final = 15.0
 HEADERS_MAX: Final = 100
 HEADER_MAX_BYTES: Final = 8190
+HEADERS_MAX_BYTES: Final = 2**16
+"""Names and values of one response together."""
 CONNECTIONS_MAX: Final = 2000
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PATIENT: Final = aiohttp.ClientTimeout(total=None)
@@ -40,7 +43,7 @@ _STREAMED_BYTES: Final = 2**16
 
 _OURS: Final = (("User-Agent", f"skep/{__version__}"), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 """What a request has unless its author said something else."""
-_workspace: Final[ContextVar[str]] = ContextVar("workspace")
+_owner: Final[ContextVar[str]] = ContextVar("owner")
 
 
 class Stopped(Exception):
@@ -76,12 +79,12 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request whose connection belongs to its workspace."""
+    """A request whose connection belongs to its workspace and to the name it was opened for."""
 
     @property
     def connection_key(self) -> ConnectionKey:
-        # The field is meant for a proxy's headers, which there are none of; it is only ever compared.
-        return super().connection_key._replace(proxy_headers_hash=hash(_workspace.get()))
+        # The field is only ever compared; TLS takes its name from the request.
+        return super().connection_key._replace(server_hostname=_owner.get())
 
 
 class Client:
@@ -97,8 +100,9 @@ class Client:
 
     async def send(self, hop: Hop, address: Address, allowance: Allowance, *, hurry: bool) -> Received:
         """One request to this very address. Raises: NotConnected, Stopped."""
-        _workspace.set(hop.workspace)
         target = hop.target
+        # No host has a slash in it: two pairs never make one key.
+        _owner.set(f"{target.host}/{hop.workspace}")
         headers = [("Host", target.authority), *_OURS]
         if hop.headers:
             given = {name.lower() for name, _ in hop.headers}
@@ -119,6 +123,8 @@ class Client:
             finally:
                 # Closes what was not read to its end: the rest of a body is not worth waiting for.
                 response.release()
+        except TooMuch as error:
+            raise Stopped("too-large", str(error)) from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise Stopped("failed", f"the certificate of {target.host} is not valid: {_reason(error)}") from None
         except aiohttp.ClientSSLError as error:
@@ -136,6 +142,10 @@ class Client:
 
     async def _receive(self, response: aiohttp.ClientResponse, allowance: Allowance) -> Received:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+        headers_bytes = sum(len(name) + len(value) for name, value in response.raw_headers)
+        if headers_bytes > HEADERS_MAX_BYTES:
+            raise Stopped("too-large", f"the response has headers of more than {HEADERS_MAX_BYTES} bytes")
+        _take(allowance, headers_bytes)
         if response.status in REDIRECTS:
             location = response.headers.get("Location")
             if location is not None:
@@ -152,8 +162,7 @@ class Client:
             size += len(part)
             if size > most:
                 raise Stopped("too-large", f"the response has more than {most} bytes, which are the most")
-            if not allowance.take(len(part)):
-                raise Stopped("too-large", "the fetches under way in this workspace have too many bytes together")
+            _take(allowance, len(part))
             parts.append(part)
         return Received(response.status, headers, b"".join(parts) if len(parts) != 1 else parts[0], None)
 
@@ -164,8 +173,9 @@ async def open_client(*, response_max_bytes: int) -> AsyncIterator[Client]:
 
     Nothing of the service's own gets into a request: no proxy or netrc of its environment, no cookies.
     """
-    keeping = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S, use_dns_cache=False)
-    closing = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, force_close=True, use_dns_cache=False)
+    most = response_max_bytes
+    keeping = Connector(response_max_bytes=most, limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S, use_dns_cache=False)
+    closing = Connector(response_max_bytes=most, limit=CONNECTIONS_MAX, force_close=True, use_dns_cache=False)
     async with _session(keeping) as session, _session(closing) as closing_session:
         yield Client(session, closing_session, response_max_bytes=response_max_bytes)
 
@@ -183,6 +193,12 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         max_field_size=HEADER_MAX_BYTES,
         max_line_size=HEADER_MAX_BYTES,
     )
+
+
+def _take(allowance: Allowance, count: int) -> None:
+    """Raises: Stopped."""
+    if not allowance.take(count):
+        raise Stopped("too-large", "the fetches under way in this workspace have too many bytes together")
 
 
 def _url_at(target: Target, address: Address) -> str:

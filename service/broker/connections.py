@@ -1,0 +1,97 @@
+"""Connections to servers that mean harm: none costs more than its response may, and none outlives its use.
+
+aiohttp trusts a server in four ways. It parses what arrives on a connection nobody uses, without a limit; it hands
+that to the next request; it waits for ever for a peer that reads nothing before it closes; it counts no bytes but those
+of a body. The classes here hang on its private names; pyproject.toml has an upper bound for aiohttp because of that.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+
+READ_BYTES: Final = 2**14
+"""Parsed in one go, where the event loop lets one say so (uvloop does not)."""
+QUEUED_MAX: Final = 8
+"""Responses to one request that wait to be looked at: the one that counts, and interim ones (1xx) before it."""
+_BESIDES_BYTES: Final = 2**20
+"""Received for one response besides twice its body: headers, and what chunks are wrapped in."""
+
+
+class TooMuch(aiohttp.ClientError):
+    """A server sent more for one response than any needs."""
+
+
+class _Protocol(ResponseHandler):
+    """One connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, received_max_bytes: int) -> None:
+        super().__init__(loop)
+        self._received_max_bytes = received_max_bytes
+        self._received_bytes = 0
+        self._is_idle = False
+
+    def rest(self) -> None:
+        """Nobody waits for a response."""
+        self._is_idle = True
+
+    def start(self) -> None:
+        """The next request is about to be sent."""
+        self._is_idle = False
+        self._received_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if hasattr(transport, "max_size"):
+            transport.max_size = READ_BYTES
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        # Without data aiohttp calls this itself, to go on with what it had put off.
+        if self._is_idle and data:
+            # An answer that nobody asked for; it must be neither kept nor given to whoever asks next.
+            self.abort()
+            return
+        self._received_bytes += len(data)
+        if self._received_bytes > self._received_max_bytes:
+            self._refuse(f"the response took more than {self._received_max_bytes} bytes to send")
+            return
+        super().data_received(data)
+        if len(self) > QUEUED_MAX:
+            self._refuse(f"the server sent more than {QUEUED_MAX} responses to one request")
+
+    def close(self) -> None:
+        # A transport that closes first writes what it still has: never, if the peer reads nothing.
+        self.abort()
+
+    def _refuse(self, message: str) -> None:
+        error = TooMuch(message)
+        payload = self._payload
+        # Without a parser the end of the connection is not taken for the end of the body.
+        self._parser = None
+        self._buffer.clear()
+        self.abort()
+        self.set_exception(error)
+        if payload is not None:
+            payload.set_exception(error)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Connects, and keeps connections. `response_max_bytes` is the largest body that anybody reads."""
+
+    def __init__(self, *, response_max_bytes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_Protocol, loop=self._loop, received_max_bytes=2 * response_max_bytes + _BESIDES_BYTES)
+
+    async def _get(self, key: ConnectionKey, traces: list[Any]) -> Any:
+        connection = await super()._get(key, traces)
+        if connection is not None and isinstance(connection.protocol, _Protocol):
+            connection.protocol.start()
+        return connection
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        if isinstance(protocol, _Protocol):
+            protocol.rest()
+        super()._release(key, protocol, should_close=should_close)
