@@ -107,7 +107,8 @@ class Client:
         if hop.headers:
             given = {name.lower() for name, _ in hop.headers}
             headers = [pair for pair in headers if pair[0].lower() not in given] + hop.headers
-        may_keep = self._kept.may_keep(hop.workspace, (target.host, str(address), target.port))
+        place = hop.workspace, target.host, str(address), target.port
+        may_keep = self._kept.begin(place)
         try:
             response = await (self._session if may_keep else self._closing).request(
                 hop.method,
@@ -139,6 +140,9 @@ class Client:
             raise Stopped("failed", f"{target.host} sent something that is no HTTP: {error.message[:200]}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Stopped("failed", f"the connection to {target.host} failed: {_reason(error)}") from None
+        finally:
+            if may_keep:
+                self._kept.end(place)
 
     async def _receive(self, response: aiohttp.ClientResponse, allowance: Allowance) -> Received:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]

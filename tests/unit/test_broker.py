@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from service.broker.kept import DESTINATIONS_MAX, Kept
+from service.broker.kept import KEPT_BY_ALL_MAX, KEPT_MAX, Kept
 from service.broker.resolver import LOOKUPS_AT_ONCE, Names, system_resolve
 from service.broker.timeouts import Timeouts
 from service.domain.addresses import Address
@@ -110,13 +110,29 @@ async def test_the_system_knows_itself_and_not_what_does_not_exist() -> None:
         await system_resolve("a" * 300)
 
 
-def test_a_workspace_keeps_connections_to_so_many_places_and_no_more() -> None:
+def test_a_workspace_keeps_so_many_connections_and_no_more() -> None:
     kept = Kept(idle_s=60)
-    places = [(f"h{number}", "192.0.2.1", 80) for number in range(DESTINATIONS_MAX + 1)]
-    assert [kept.may_keep("w", place) for place in places] == [True] * DESTINATIONS_MAX + [False]
-    assert kept.may_keep("w", places[0])
-    assert kept.may_keep("other", places[-1])
-    assert Kept(idle_s=-1).may_keep("w", places[0])
+    one, other = ("w", "h", "192.0.2.1", 80), ("w", "other", "192.0.2.1", 80)
+    assert [kept.begin(one) for _ in range(KEPT_MAX + 1)] == [True] * KEPT_MAX + [False]
+    for _ in range(KEPT_MAX):
+        kept.end(one)
+    assert kept.begin(one)  # takes one that waits
+    assert not kept.begin(other)
+    assert kept.begin(("another", "h", "192.0.2.1", 80))
+
+
+def test_all_workspaces_together_keep_so_many_connections_and_no_more() -> None:
+    kept = Kept(idle_s=60)
+    asked = [kept.begin((f"w{number}", "h", "192.0.2.1", 80)) for number in range(KEPT_BY_ALL_MAX + 1)]
+    assert asked == [True] * KEPT_BY_ALL_MAX + [False]
+
+
+def test_connections_that_waited_too_long_make_room() -> None:
+    kept = Kept(idle_s=-1)
+    for number in range(KEPT_MAX + 1):
+        place = ("w", f"h{number}", "192.0.2.1", 80)
+        assert kept.begin(place)
+        kept.end(place)
 
 
 def test_a_budget_is_given_back_once() -> None:
