@@ -87,6 +87,15 @@ class _Request(aiohttp.ClientRequest):
         return super().connection_key._replace(server_hostname=_owner.get())
 
 
+def _headers(hop: Hop) -> list[tuple[str, str]]:
+    """Ours, where the function has none of that name, and the function's."""
+    ours = [("Host", hop.target.authority), *_OURS]
+    if not hop.headers:
+        return ours
+    given = {name.lower() for name, _ in hop.headers}
+    return [pair for pair in ours if pair[0].lower() not in given] + hop.headers
+
+
 class Client:
     """Sends requests. `closing` keeps no connections. `response_max_bytes` counts the body as it is received."""
 
@@ -103,17 +112,13 @@ class Client:
         target = hop.target
         # No host has a slash in it: two pairs never make one key.
         _owner.set(f"{target.host}/{hop.workspace}")
-        headers = [("Host", target.authority), *_OURS]
-        if hop.headers:
-            given = {name.lower() for name, _ in hop.headers}
-            headers = [pair for pair in headers if pair[0].lower() not in given] + hop.headers
         place = hop.workspace, target.host, str(address), target.port
         may_keep = self._kept.begin(place)
         try:
             response = await (self._session if may_keep else self._closing).request(
                 hop.method,
                 URL(target.url if target.address is not None else _url_at(target, address), encoded=True),
-                headers=headers,
+                headers=_headers(hop),
                 data=None if not hop.body else hop.body if len(hop.body) < _STREAMED_BYTES else io.BytesIO(hop.body),
                 allow_redirects=False,
                 server_hostname=target.host if target.scheme == "https" else None,

@@ -7,7 +7,7 @@ of a body. The classes here hang on its private names; pyproject.toml has an upp
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -83,7 +83,9 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, *, response_max_bytes: int, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(_Protocol, loop=self._loop, received_max_bytes=2 * response_max_bytes + _BESIDES_BYTES)
+        received_max_bytes = 2 * response_max_bytes + _BESIDES_BYTES
+        protocol = partial(_Protocol, loop=self._loop, received_max_bytes=received_max_bytes)
+        self._factory = cast("partial[ResponseHandler]", protocol)
 
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Any:
         connection = await super()._get(key, traces)
