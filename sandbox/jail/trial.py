@@ -41,37 +41,36 @@ class Failure:
 
 def attempt(action: Callable[[], None]) -> str | None:
     """Why the action does not work here, tried in a child; None if it does. The child can fork afterwards, too."""
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            child = os.fork()
-            if child == 0:
-                ours.close()
-                _report(theirs.fileno(), _reason(action))
-        return _read_report(ours, child)
+    return _in_a_child(lambda report_fd: _report(report_fd, _reason(action)))
 
 
 def try_out(plan: Plan) -> Failure | None:
     """Lock a worker in as planned and see whether it holds. Returns the step that failed; None if it does."""
     zygote_pid = os.getpid()
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            child = os.fork()
-            if child == 0:
-                ours.close()
-                cell = Cell(
-                    plan, zygote_pid, number=0, connection_fd=theirs.fileno(), address_space_max_bytes=_NOBODY_BELOW
-                )
-                _live_through(cell)
-        report = _read_report(ours, child)
+    report = _in_a_child(
+        lambda report_fd: _live_through(
+            Cell(plan, zygote_pid, 0, connection_fd=report_fd, address_space_max_bytes=_NOBODY_BELOW)
+        )
+    )
     if report is None:
         return None
     step, _, reason = report.partition(": ")
     return Failure(step, reason)
 
 
-def _live_through(cell: Cell) -> None:
+def _in_a_child(live: Callable[[int], NoReturn]) -> str | None:
+    """What a child that is thrown away reports of itself; None if it has nothing to complain of."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            child = os.fork()
+            if child == 0:
+                ours.close()
+                live(theirs.fileno())
+        return _read_report(ours, child)
+
+
+def _live_through(cell: Cell) -> NoReturn:
     """Every step, and after each that a machine may lack, what it promises."""
     report_fd = cell.connection_fd
     for step in (*STEPS, LAST_STEP):
