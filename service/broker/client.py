@@ -6,44 +6,33 @@ request to the same address and name of the same workspace. Never another worksp
 connection for whoever authenticated on it (NTLM does), and a policy may allow one workspace what it refuses another.
 """
 
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from http import HTTPStatus
 from ipaddress import IPv6Address
 from typing import Final
 
 import aiohttp
 import msgspec
-from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from sandbox.protocol import FetchFailure
 from sandbox.version import __version__
 from service.broker.connections import Connector, TooMuch
+from service.broker.exchange import exchange
 from service.broker.kept import Kept
 from service.domain.addresses import Address
 from service.domain.fetching import Allowance, Headers
 from service.domain.urls import Target
 
-CONNECT_TIMEOUT_S: Final = 3.0
-"""For one address of several; the next one is tried after that."""
 IDLE_S: Final = 15.0
-HEADERS_MAX: Final = 100
-HEADER_MAX_BYTES: Final = 8190
 HEADERS_MAX_BYTES: Final = 2**16
 """Names and values of one response together."""
 CONNECTIONS_MAX: Final = 2000
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PATIENT: Final = aiohttp.ClientTimeout(total=None)
-_HURRIED: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
-_STREAMED_BYTES: Final = 2**16
-"""Larger bodies are written in pieces."""
 
 _OURS: Final = (("User-Agent", f"skep/{__version__}"), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 """What a request has unless its author said something else."""
-_owner: Final[ContextVar[str]] = ContextVar("owner")
 
 
 class Stopped(Exception):
@@ -78,15 +67,6 @@ class Received(msgspec.Struct, frozen=True):
     location: str | None
 
 
-class _Request(aiohttp.ClientRequest):
-    """A request whose connection belongs to its workspace and to the name it was opened for."""
-
-    @property
-    def connection_key(self) -> ConnectionKey:
-        # The field is only ever compared; TLS takes its name from the request.
-        return super().connection_key._replace(server_hostname=_owner.get())
-
-
 def _headers(hop: Hop) -> list[tuple[str, str]]:
     """Ours, where the function has none of that name, and the function's."""
     ours = [("Host", hop.target.authority), *_OURS]
@@ -100,9 +80,9 @@ class Client:
     """Sends requests. `closing` keeps no connections. `response_max_bytes` counts the body as it is received."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, closing: aiohttp.ClientSession, *, response_max_bytes: int
+        self, keeping: aiohttp.TCPConnector, closing: aiohttp.TCPConnector, *, response_max_bytes: int
     ) -> None:
-        self._session = session
+        self._keeping = keeping
         self._closing = closing
         self._kept = Kept(idle_s=IDLE_S)
         self._response_max_bytes = response_max_bytes
@@ -110,19 +90,19 @@ class Client:
     async def send(self, hop: Hop, address: Address, allowance: Allowance, *, hurry: bool) -> Received:
         """One request to this very address. Raises: NotConnected, Stopped."""
         target = hop.target
-        # No host has a slash in it: two pairs never make one key.
-        _owner.set(f"{target.host}/{hop.workspace}")
         place = hop.workspace, target.host, str(address), target.port
         may_keep = self._kept.begin(place)
         try:
-            response = await (self._session if may_keep else self._closing).request(
+            response = await exchange(
+                self._keeping if may_keep else self._closing,
                 hop.method,
                 URL(target.url if target.address is not None else _url_at(target, address), encoded=True),
-                headers=_headers(hop),
-                data=None if not hop.body else hop.body if len(hop.body) < _STREAMED_BYTES else io.BytesIO(hop.body),
-                allow_redirects=False,
+                _headers(hop),
+                hop.body,
+                # No host has a slash in it: two pairs never make one owner.
+                owner=f"{target.host}/{hop.workspace}",
                 server_hostname=target.host if target.scheme == "https" else None,
-                timeout=_HURRIED if hurry else _PATIENT,
+                hurry=hurry,
             )
             try:
                 return await self._receive(response, allowance)
@@ -185,23 +165,8 @@ async def open_client(*, response_max_bytes: int) -> AsyncIterator[Client]:
     most = response_max_bytes
     keeping = Connector(response_max_bytes=most, limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S, use_dns_cache=False)
     closing = Connector(response_max_bytes=most, limit=CONNECTIONS_MAX, force_close=True, use_dns_cache=False)
-    async with _session(keeping) as session, _session(closing) as closing_session:
-        yield Client(session, closing_session, response_max_bytes=response_max_bytes)
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        request_class=_Request,
-        skip_auto_headers=("Content-Type",),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,
-        timeout=_PATIENT,
-        max_headers=HEADERS_MAX,
-        max_field_size=HEADER_MAX_BYTES,
-        max_line_size=HEADER_MAX_BYTES,
-    )
+    async with keeping, closing:
+        yield Client(keeping, closing, response_max_bytes=response_max_bytes)
 
 
 def _take(allowance: Allowance, count: int) -> None:
