@@ -21,7 +21,6 @@ from sandbox.fetches import Fetches
 from sandbox.outbox import Outbox
 from sandbox.parameters import ParametersRefused
 from sandbox.python.compiler import INLINE, CodeRefused
-from sandbox.python.values import encode_result
 from sandbox.runs import (
     RUNNING,
     RunState,
@@ -238,21 +237,6 @@ class Loop(asyncio.SelectorEventLoop):
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         abandon_generator(agen)
-
-
-def prepare() -> None:
-    """Do once, before any fork, what every worker would do first: the code is then warm and its pages shared."""
-    warm = protocol.Load(
-        workspace="warm",
-        definition=b'{"functions": {"warm": {"code": "return await warm()", "parameters": {"name": {}}}}}',
-        bundle=b"",
-        modules=[],
-        result_max_bytes=0,
-        logs_max_bytes=0,
-    )
-    Workspace(warm).load()
-    encode_result({"warm": 1.5})
-    Loop().close()
 
 
 def main(connection: socket.socket, *, seal: Callable[[], None]) -> None:

@@ -27,6 +27,7 @@ from sandbox.jail.jail import Jail
 from sandbox.jail.lockdown import CONNECTION_FD, LAST_STEP, Cell, lock_down
 from sandbox.python.frozen_classes import freeze_own_classes
 from sandbox.python.modules import preload
+from sandbox.rehearsal import rehearse
 
 PROCESS_NAME: Final = b"skep-zygote"
 _OOM_SCORE: Final = "500"
@@ -154,8 +155,9 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     kernel.prctl(kernel.PR_SET_NAME, PROCESS_NAME)
     _offer_itself_first()
-    preload(sys.argv[2].split(","))
-    worker.prepare()
+    modules = sys.argv[2].split(",")
+    preload(modules)
+    rehearse(modules)
     freeze_own_classes()
     own_address_space_bytes = _address_space_bytes()
     jail = Jail()

@@ -8,7 +8,7 @@ import decimal
 import importlib
 import types
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from sandbox.python import ownership
@@ -20,8 +20,6 @@ from sandbox.python.module_wrappers import WRAPPERS
 from sandbox.python.output_modules import SILENT, logging_facade, output_modules
 
 __all__ = ["DEFAULT_MODULES", "Facade", "Modules", "logging_facade", "output_modules", "preload"]
-
-_NO_OVERRIDES: Final[Mapping[str, Mapping[str, object]]] = {}
 
 
 class Facade:
@@ -77,11 +75,11 @@ class Modules:
     """
 
     def __init__(
-        self, allowed: Iterable[str], *, overrides: Mapping[str, Mapping[str, object]] = _NO_OVERRIDES
+        self, allowed: Iterable[str], *, overrides: Mapping[str, Mapping[str, object]] = _SILENT_OUTPUT
     ) -> None:
         self.allowed = tuple(dict.fromkeys(allowed))
         self._offered = _expanded(self.allowed)
-        self._overrides = {**_SILENT_OUTPUT, **overrides}
+        self._overrides = overrides
         self._facades: dict[str, Facade] = {}
 
     def importer(
@@ -129,14 +127,25 @@ class Modules:
         return self._facades[name]
 
     def _facade(self, name: str) -> Facade:
+        if name not in self._overrides:
+            return _shared_facade(name)
         if name not in self._facades:
-            public = dict(self._overrides[name]) if name in self._overrides else public_names(name)
-            for value in public.values():
-                if isinstance(value, type) and not issubclass(value, type):
-                    ownership.offer(value)
-            public |= {inner: self._facade(f"{name}.{inner}") for inner in SUBMODULES.get(name, ())}
-            self._facades[name] = Facade(name, public)
+            self._facades[name] = _facade_of(name, self._overrides[name])
         return self._facades[name]
+
+
+@cache
+def _shared_facade(name: str) -> Facade:
+    """Nothing of it can be changed, so one is enough for all: those made before the first fork cost workers nothing."""
+    inner = {inner: _shared_facade(f"{name}.{inner}") for inner in SUBMODULES.get(name, ())}
+    return _facade_of(name, {**public_names(name), **inner})
+
+
+def _facade_of(name: str, public: Mapping[str, object]) -> Facade:
+    for value in public.values():
+        if isinstance(value, type) and not issubclass(value, type):
+            ownership.offer(value)
+    return Facade(name, public)
 
 
 def public_names(name: str) -> dict[str, object]:
@@ -189,4 +198,7 @@ def preload(allowed: Collection[str]) -> None:
     load_library(allowed)
     harden()
     freeze_classes({name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys() | {"weakrefset", "markupbase"})
+    for name in offered_modules(tuple(allowed)):
+        if name not in _SILENT_OUTPUT:
+            _shared_facade(name)
     freeze_own_classes()

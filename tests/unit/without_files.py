@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sandbox import worker
 from sandbox.jail import kernel
 from sandbox.jail.system_calls import worker_filter
 from sandbox.python.values import encode_result
+from sandbox.rehearsal import rehearse
 from tests.unit.bodies import load, make_namespace
 
 
@@ -41,7 +41,7 @@ def watch(asked: list[str]) -> None:
 def main() -> None:
     """Run what standard input says."""
     bodies: dict[str, str] = json.load(sys.stdin)
-    worker.prepare()
+    rehearse(())
     loop = asyncio.new_event_loop()
     asked: list[str] = []
     results: dict[str, Any] = {}
