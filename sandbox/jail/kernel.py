@@ -1,11 +1,12 @@
 """System calls that Python does not offer, bound once: a locked worker could load no library to look for them.
 
 Each raises OSError with the kernel's reason. Sources: mount(2), pivot_root(2), unshare(2), capset(2), prctl(2),
-landlock(7), seccomp(2).
+landlock(7), sched_setattr(2), seccomp(2).
 """
 
 import ctypes
 import os
+import struct
 from typing import Final
 
 CLONE_NEWNS: Final = 0x0002_0000
@@ -41,14 +42,17 @@ _LANDLOCK_CREATE_RULESET_VERSION: Final = 1
 _SECCOMP_SET_MODE_FILTER: Final = 1
 
 _NUMBERS: Final = {
-    "x86_64": {"capget": 125, "capset": 126, "pivot_root": 155, "seccomp": 317},
-    "aarch64": {"capget": 90, "capset": 91, "pivot_root": 41, "seccomp": 277},
+    "x86_64": {"capget": 125, "capset": 126, "pivot_root": 155, "sched_setattr": 314, "seccomp": 317},
+    "aarch64": {"capget": 90, "capset": 91, "pivot_root": 41, "sched_setattr": 274, "seccomp": 277},
 }
 _LANDLOCK_CREATE_RULESET: Final = 444  # the same number everywhere, as for every call since 2019
 _LANDLOCK_RESTRICT_SELF: Final = 446
 
 MACHINE: Final = os.uname().machine
 """Of the kernel, as uname(2) names it."""
+
+_SCHED_ATTRIBUTES: Final = struct.Struct("=IIQiIQQQ")
+"""size, policy (0 is the ordinary one), flags, nice, priority, runtime, deadline, period."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -121,6 +125,12 @@ def landlock_ruleset(attributes: bytes) -> int:
 def landlock_restrict_self(ruleset_fd: int) -> None:
     """Raises: OSError."""
     _check(_libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset_fd, 0))
+
+
+def set_share(nice: int, *, slice_ns: int) -> None:
+    """Have a nice value, and ask for slices of this length, which kernels before 6.12 ignore. Raises: OSError."""
+    attributes = _SCHED_ATTRIBUTES.pack(_SCHED_ATTRIBUTES.size, 0, 0, nice, 0, slice_ns, 0, 0)
+    _syscall("sched_setattr", 0, attributes, 0)
 
 
 def seccomp_filter(program: bytes) -> None:

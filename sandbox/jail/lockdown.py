@@ -2,9 +2,10 @@
 
 Each step says what it takes away. Any that fails ends the worker: it fails closed. Between the steps and the last one
 the worker makes its event loop, since afterwards it could not. Sources: setpgid(2), setresuid(2), capabilities(7),
-getrlimit(2), prctl(2), landlock(7), seccomp(2).
+getrlimit(2), sched_setattr(2), prctl(2), landlock(7), seccomp(2).
 """
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -24,6 +25,8 @@ _RULESET_FD: Final = 4
 _DESCRIPTORS_MAX: Final = 8
 """Standard input, output and error, the connection, the loop's three, and one for the way there."""
 _NICE: Final = 10
+_SLICE_NS: Final = 100_000
+"""The shortest there is."""
 _NO_CORE_NOT_EVEN_TO_A_PIPE: Final = 1  # core(5): with 0 a program that takes dumps is still started
 
 
@@ -126,8 +129,14 @@ def forbid_new_privileges(_cell: Cell) -> None:
 
 
 def yield_to_others(_cell: Cell) -> None:
-    """Takes away the claim to as much of the processor as the service has. It cannot be had back."""
+    """Takes away the claim to as much of the processor as the service has, and to keep it while others wake up. Neither
+    can be had back.
+
+    Without short slices a worker that computes keeps the one that was just asked waiting to the scheduler's next tick.
+    """
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    with contextlib.suppress(OSError, KeyError):  # manners, and no promise: a container may not have this call
+        kernel.set_share(_NICE, slice_ns=_SLICE_NS)
 
 
 def limit_resources(cell: Cell) -> None:

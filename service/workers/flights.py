@@ -74,17 +74,26 @@ class Flight:
 class Flights:
     """Every flight of one worker, by number.
 
-    `kill` is called with the reason when one cannot be ended otherwise; `read_max_bytes` says how much of what was
-    written to the worker it can have read.
+    `kill` is called with the reason when one cannot be ended otherwise, but not while `is_unheard` says that it is the
+    service that leaves unread what the worker has to say; `read_max_bytes` says how much of what was written to the
+    worker it can have read.
     """
 
-    def __init__(self, *, logs_max_bytes: int, kill: Callable[[str], None], read_max_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        logs_max_bytes: int,
+        kill: Callable[[str], None],
+        read_max_bytes: Callable[[], int],
+        is_unheard: Callable[[], bool],
+    ) -> None:
         self.responsive = asyncio.Event()
         """Not set while the worker counts as stuck."""
         self.responsive.set()
         self._logs_max_bytes = logs_max_bytes
         self._kill = kill
         self._read_max_bytes = read_max_bytes
+        self._is_unheard = is_unheard
         self._loop = asyncio.get_running_loop()
         self._flights: dict[int, Flight] = {}
         self._number = 0
@@ -204,6 +213,9 @@ class Flights:
             if flight.due > now:
                 continue
             if flight.is_overdue:
+                if self._is_unheard():
+                    flight.due = now + STUCK_GRACE_S
+                    continue
                 self._kill(OVERDUE)
                 return
             flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round((now - flight.started) * 1000, 3)))

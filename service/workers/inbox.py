@@ -10,11 +10,13 @@ from sandbox import protocol
 A_TURN_MAX: Final = 64
 A_TURN_MAX_BYTES: Final = 32 * 1024
 """So many frames of one worker, or so much in them, are taken before everybody else has had a turn."""
-LOGS_BYTES_PER_S: Final = 16 * 2**20
+LOGS_BYTES_PER_S: Final = 6 * 2**20
 LOGS_BURST_BYTES: Final = 2 * 2**20
 """Log entries cost the service more than anything else a worker can send; faster than this they wait, and with them
 whatever else the worker has to say.
 """
+THROTTLED_GRACE_S: Final = 0.2
+"""So long after it was made to wait a worker may take to send what it had kept back."""
 FRAME_TIMEOUT_S: Final = 5.0
 
 
@@ -33,6 +35,7 @@ class Inbox:
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._throttled_until = self._loop.time()
         self._allowance_bytes = float(LOGS_BURST_BYTES)
         self._allowed_at = self._loop.time()
 
@@ -50,6 +53,10 @@ class Inbox:
         allowed = self._allowance_bytes + (now - self._allowed_at) * LOGS_BYTES_PER_S
         self._allowance_bytes = min(LOGS_BURST_BYTES, allowed) - logs_bytes
         self._allowed_at = now
+
+    def is_throttled(self) -> bool:
+        """Whether the worker may have said something that is left unread for a while, because of its log entries."""
+        return self._loop.time() < self._throttled_until + THROTTLED_GRACE_S
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
@@ -73,6 +80,8 @@ class Inbox:
                 if is_enough and self._transport is not None and not self._is_closed:
                     self._transport.pause_reading()
                     delay_s = max(0.0, -self._allowance_bytes / LOGS_BYTES_PER_S)
+                    if delay_s:
+                        self._throttled_until = self._loop.time() + delay_s
                     self._loop.call_later(delay_s, partial(self._take_some, bodies, is_paused=True))
                     return
         except protocol.ProtocolError as error:

@@ -59,15 +59,17 @@ class Worker(asyncio.Protocol):
         self._on_idle = on_idle
         self._on_gone = on_gone
         self._open_fetches = open_fetches
-        self._fetches: Fetches | None = None
-        """From the first fetch on: most workers have none."""
+        self._fetches: Fetches | None = None  # until the first one: most workers have none
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
         self._result_max_bytes = result_max_bytes
         self._values_max_bytes = max(result_max_bytes, logs_max_bytes)
         self._written_bytes = self._unsent_bytes = 0
-        self._flights = Flights(logs_max_bytes=logs_max_bytes, kill=self.kill, read_max_bytes=self._read_max_bytes)
+        self._flights = Flights(
+            logs_max_bytes=logs_max_bytes, kill=self.kill, read_max_bytes=self._read_max_bytes,
+            is_unheard=self._inbox.is_throttled,
+        )  # fmt: skip
         self._unsent: list[bytes] = []
         self._end_reason: str | None = None
         self._farewell: asyncio.Task[None] | None = None

@@ -149,3 +149,25 @@ async def test_headers_count_as_the_body_does(egress: Egress, count: int, budget
         answer = await _fetch(egress, port, budget=budget)
     assert isinstance(answer, Failure)
     assert answer.kind == "too-large"
+
+
+@pytest.mark.parametrize(("body", "requests", "wanted"), [(b"", 3, Response), (b"once", 2, Failure)])
+async def test_what_may_be_repeated_is_sent_again_when_a_kept_connection_turns_out_to_be_closed(
+    egress: Egress, body: bytes, requests: int, wanted: type
+) -> None:
+    """A server closes a kept connection as the next request arrives: GET goes again on a new one, POST must not."""
+    seen = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            seen += 1
+            if seen == 2:
+                return
+            writer.write(OK)
+
+    async with _serving(talk) as port:
+        assert isinstance(await _fetch(egress, port), Response)
+        assert isinstance(await _fetch(egress, port, body=body), wanted)
+        assert seen == requests

@@ -200,3 +200,19 @@ def test_an_idle_service_ends_with_status_0(tmp_path: Path, number: signal.Signa
     with running_skep(tmp_path) as skep:
         skep.process.send_signal(number)
         assert skep.process.wait(timeout=10) == 0
+
+
+async def test_a_worker_that_logs_faster_than_it_is_read_is_not_taken_for_a_stuck_one(tmp_path: Path) -> None:
+    """The service reads a flood of log entries slowly; answers wait behind it, and may come too late, but are sent."""
+    flood = {"code": "for _ in range(1000):\n    print('x' * 1000)", "timeout": 250}
+    with running_skep(tmp_path) as skep:
+        async with client_of(skep) as client:
+            await client.deploy("w", {"flood": flood, "one": "return 1"})
+            await client.inline("w", "cache['kept'] = True")
+            for _ in range(2):
+                answers = await asyncio.gather(*[client.run("w", "flood") for _ in range(8)])
+                assert {answer.status for answer in answers} <= {200, 504}
+            async with asyncio.timeout(5):
+                while (await client.run("w", "one")).status != 200:
+                    pass
+            assert (await client.inline("w", "return cache.get('kept')")).result is True
