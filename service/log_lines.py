@@ -19,7 +19,7 @@ class LogLines:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._second = 0
+        self._ms = 0
         self._stamp = ""
 
     def add(self, members: str, *, level: str = "info") -> None:
@@ -35,14 +35,17 @@ class LogLines:
             logs.write_lines("".join(lines).encode())
 
     def _now(self) -> str:
-        seconds, ns = divmod(time.time_ns(), 1_000_000_000)
-        if seconds != self._second:
-            self._second, self._stamp = seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        return f"{self._stamp}.{ns // 1_000_000:03}Z"
+        now_ms = time.time_ns() // 1_000_000
+        if now_ms != self._ms:
+            seconds, ms = divmod(now_ms, 1000)
+            self._ms, self._stamp = now_ms, time.strftime(f"%Y-%m-%dT%H:%M:%S.{ms:03}Z", time.gmtime(seconds))
+        return self._stamp
 
 
 def quote(text: str | None) -> str:
     """A JSON string, or null."""
+    if text is not None and text.isalnum() and text.isascii():
+        return f'"{text}"'
     try:
         return orjson.dumps(text).decode()
     except TypeError:  # half of a surrogate pair

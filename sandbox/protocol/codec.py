@@ -112,6 +112,14 @@ class FrameReader:
         """Whether a frame has begun and not ended."""
         return bool(self._pending)
 
+    def only(self, data: bytes) -> bytes | None:
+        """The body, if nothing is pending and `data` is one whole frame; else None, and nothing is taken."""
+        header = FRAME_HEADER.size
+        if self._pending or len(data) < header:
+            return None
+        (length,) = FRAME_HEADER.unpack_from(data)
+        return data[header:] if length == len(data) - header and length <= self.max_bytes else None
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies that are complete with `data`. Raises: ProtocolError for a frame longer than `max_bytes`."""
         if self._pending:

@@ -60,12 +60,23 @@ class Inbox:
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
-        self._take_some(self._frames.feed(data))
+        if self._patience is None and (body := self._frames.only(data)) is not None and self._allowance_bytes >= 0:
+            self._take_one(body)
+        else:
+            self._take_some(self._frames.feed(data))
 
     def close(self) -> None:
         """Take nothing any more."""
         self._is_closed = True
         self._be_patient_again()
+
+    def _take_one(self, body: bytes) -> None:
+        """What `_take_some` does where there is one message, as nearly always: 1 µs less for each run."""
+        if not self._is_closed:
+            try:
+                self._take(protocol.decode_upward(body), len(body))
+            except protocol.ProtocolError as error:
+                self._refuse(str(error))
 
     def _take_some(self, bodies: Iterator[bytes], *, is_paused: bool = False) -> None:
         """Take what is there, but no more than `A_TURN_MAX` at once: a flood must not hold up the other workers."""
