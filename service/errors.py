@@ -40,6 +40,8 @@ class CodeError:
     line: int
     column: int
     message: str
+    source: str = ""
+    """That line, and a caret beneath it; nothing where there is no such line."""
 
 
 class SkepError(Exception):

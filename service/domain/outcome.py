@@ -64,7 +64,7 @@ class ParametersRefused(msgspec.Struct, frozen=True):
 class CodeRefused(msgspec.Struct, frozen=True):
     """The inline run never began: its code was refused."""
 
-    errors: tuple[CodeError, ...]
+    errors: list[CodeError]
 
 
 class Rejected(msgspec.Struct, frozen=True):

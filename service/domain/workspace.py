@@ -37,6 +37,10 @@ class Workspace:
             timeouts_ms={name: function.get("timeout") for name, function in checked["functions"].items()},
         )
 
+    def sources(self) -> dict[str, str]:
+        """The code of every function."""
+        return {name: function["code"] for name, function in self.document["functions"].items()}
+
     def definition_json(self) -> bytes:
         """The workspace object as JSON, in its author's order."""
         return orjson.dumps(self.document)

@@ -161,6 +161,12 @@ def _problems(problems: "list[errors.Problem] | tuple[errors.Problem, ...]") -> 
 
 def _code_errors(found: "list[errors.CodeError] | tuple[errors.CodeError, ...]") -> list[dict[str, Any]]:
     return [
-        {"function": error.function, "line": error.line, "column": error.column, "message": error.message}
+        {
+            "function": error.function,
+            "line": error.line,
+            "column": error.column,
+            "message": error.message,
+            **({"source": error.source} if error.source else {}),
+        }
         for error in found
     ]

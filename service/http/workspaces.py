@@ -25,17 +25,17 @@ LIST_LIMIT_MAX: Final = 500
 
 async def replace(skep: Skep, request: web.Request) -> web.Response:
     """POST and PUT /v2/functions/{workspace}: create or replace; answers the same body."""
-    name = workspace_name(request)
+    name, dry_run = workspace_name(request), _is_dry_run(request)
     document, body, yaml = await _value(skep, request)
-    workspace = await skep.deploy.replace(name, document, conditions(request))
+    workspace = await skep.deploy.replace(name, document, conditions(request), dry_run=dry_run)
     return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(workspace.revision))
 
 
 async def patch(skep: Skep, request: web.Request) -> web.Response:
     """PATCH /v2/functions/{workspace}: JSON merge patch; answers the whole definition."""
-    name = workspace_name(request)
+    name, dry_run = workspace_name(request), _is_dry_run(request)
     document, _body, yaml = await _value(skep, request)
-    workspace = await skep.deploy.patch(name, document, conditions(request))
+    workspace = await skep.deploy.patch(name, document, conditions(request), dry_run=dry_run)
     return _represent(request, workspace.document, workspace.revision, sent_yaml=yaml)
 
 
@@ -47,15 +47,16 @@ async def read(skep: Skep, request: web.Request) -> web.Response:
 
 async def delete(skep: Skep, request: web.Request) -> web.Response:
     """DELETE /v2/functions/{workspace}."""
-    await skep.deploy.delete(workspace_name(request), conditions(request))
+    name, dry_run = workspace_name(request), _is_dry_run(request)
+    await skep.deploy.delete(name, conditions(request), dry_run=dry_run)
     return web.Response(status=204)
 
 
 async def replace_function(skep: Skep, request: web.Request) -> web.Response:
     """PUT /v2/functions/{workspace}/functions/{function}; answers the same body."""
-    name, function = workspace_name(request), function_name(request)
+    name, function, dry_run = workspace_name(request), function_name(request), _is_dry_run(request)
     document, body, yaml = await _value(skep, request)
-    await skep.deploy.put_function(name, function, document, conditions(request))
+    await skep.deploy.put_function(name, function, document, conditions(request), dry_run=dry_run)
     return web.Response(body=body, content_type=YAML if yaml else JSON, headers=_etag(revision_of(document)))
 
 
@@ -72,8 +73,8 @@ async def read_function(skep: Skep, request: web.Request) -> web.Response:
 
 async def delete_function(skep: Skep, request: web.Request) -> web.Response:
     """DELETE /v2/functions/{workspace}/functions/{function}."""
-    name, function = workspace_name(request), function_name(request)
-    await skep.deploy.delete_function(name, function, conditions(request))
+    name, function, dry_run = workspace_name(request), function_name(request), _is_dry_run(request)
+    await skep.deploy.delete_function(name, function, conditions(request), dry_run=dry_run)
     return web.Response(status=204)
 
 
@@ -97,6 +98,20 @@ async def _item(volume: Volume, name: str) -> dict[str, Any] | None:
     except WorkspaceBroken as broken:
         return {"workspace": name, "functions": [], "revision": None, "error": broken.reason}
     return {"workspace": name, "functions": list(workspace.timeouts_ms), "revision": workspace.revision}
+
+
+def _is_dry_run(request: web.Request) -> bool:
+    """Whether only to check. What is not understood is refused: a misspelt `dryRun` must not deploy."""
+    problems = [
+        Problem(f"query.{shown(name)}", "unknown parameter; there is dryRun")
+        for name in request.query.keys() - {"dryRun"}
+    ]
+    given = request.query.getall("dryRun", ["false"])
+    if len(given) > 1 or given[0] not in {"true", "false"}:
+        problems.append(Problem("query.dryRun", "must be true or false"))
+    if problems:
+        raise InvalidRequest(problems)
+    return given[0] == "true"
 
 
 async def _value(skep: Skep, request: web.Request) -> tuple[object, bytes, bool]:

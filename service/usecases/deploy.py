@@ -9,6 +9,7 @@ import structlog
 
 from service.domain.conditions import Conditions
 from service.domain.merge import merge_patch
+from service.domain.source_lines import pointed
 from service.domain.validation import check_function
 from service.domain.workspace import Workspace, revision_of
 from service.errors import (
@@ -33,7 +34,10 @@ _log = structlog.get_logger()
 
 
 class Deploy:
-    """The changing verbs. Changes of one workspace happen one after the other, of different ones at once."""
+    """The changing verbs. Changes of one workspace happen one after the other, of different ones at once.
+
+    With `dry_run` everything is checked, the code is compiled, and nothing is changed.
+    """
 
     def __init__(self, volume: Volume, pool: Pool) -> None:
         self._volume = volume
@@ -41,11 +45,11 @@ class Deploy:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def replace(self, name: str, document: object, conditions: Conditions) -> Workspace:
+    async def replace(self, name: str, document: object, conditions: Conditions, *, dry_run: bool = False) -> Workspace:
         """Create or replace. Raises: InvalidRequest, CompilationFailed, PreconditionFailed, WorkersUnavailable."""
-        return await self._change(name, conditions, lambda _current: document, mend=True)
+        return await self._change(name, conditions, lambda _current: document, mend=True, dry_run=dry_run)
 
-    async def patch(self, name: str, patch: object, conditions: Conditions) -> Workspace:
+    async def patch(self, name: str, patch: object, conditions: Conditions, *, dry_run: bool = False) -> Workspace:
         """Merge a patch into what there is. Raises: WorkspaceNotFound, and as `replace`."""
 
         def change(current: Workspace | None) -> object:
@@ -55,9 +59,11 @@ class Deploy:
                 raise InvalidRequest([Problem("", "must be an object")])
             return merge_patch(current.document, patch)
 
-        return await self._change(name, conditions, change)
+        return await self._change(name, conditions, change, dry_run=dry_run)
 
-    async def put_function(self, name: str, function: str, document: object, conditions: Conditions) -> Workspace:
+    async def put_function(
+        self, name: str, function: str, document: object, conditions: Conditions, *, dry_run: bool = False
+    ) -> Workspace:
         """Create or replace one function of a workspace that exists. Raises: WorkspaceNotFound, and as `replace`."""
         checked = check_function(document)
 
@@ -66,9 +72,11 @@ class Deploy:
                 raise WorkspaceNotFound(name)
             return {**current.document, "functions": {**current.document["functions"], function: checked}}
 
-        return await self._change(name, conditions, change, function=function)
+        return await self._change(name, conditions, change, function=function, dry_run=dry_run)
 
-    async def delete_function(self, name: str, function: str, conditions: Conditions) -> Workspace:
+    async def delete_function(
+        self, name: str, function: str, conditions: Conditions, *, dry_run: bool = False
+    ) -> Workspace:
         """Remove one function. Raises: WorkspaceNotFound, FunctionNotFound, and as `replace`."""
 
         def change(current: Workspace | None) -> object:
@@ -79,15 +87,20 @@ class Deploy:
                 raise FunctionNotFound(name, function)
             return {**current.document, "functions": functions}
 
-        return await self._change(name, conditions, change, function=function)
+        return await self._change(name, conditions, change, function=function, dry_run=dry_run)
 
-    async def delete(self, name: str, conditions: Conditions) -> None:
+    async def delete(self, name: str, conditions: Conditions, *, dry_run: bool = False) -> None:
         """Remove a workspace; its worker goes when its last run has ended. Raises: WorkspaceNotFound."""
 
         async def work() -> None:
             async with self._lock(name):
-                if conditions != Conditions():
-                    conditions.check(_revision(await self._current(name), None))
+                if dry_run or conditions != Conditions():
+                    current = await self._current(name)
+                    conditions.check(_revision(current, None))
+                    if current is None:
+                        raise WorkspaceNotFound(name)
+                if dry_run:
+                    return
                 try:
                     deleted = await self._volume.delete(name)
                 except OSError as error:
@@ -98,9 +111,10 @@ class Deploy:
 
         await self._finish(work())
 
-    async def _change(
-        self, name: str, conditions: Conditions, change: Change, *, function: str | None = None, mend: bool = False
-    ) -> Workspace:
+    async def _change(  # noqa: PLR0913  # what, under which conditions, and three ways to go about it
+        self, name: str, conditions: Conditions, change: Change, *,
+        function: str | None = None, mend: bool = False, dry_run: bool,
+    ) -> Workspace:  # fmt: skip
         """`function`: conditions are about this one. `mend`: files that cannot be read do not matter, since they are
         about to be replaced.
         """
@@ -115,7 +129,7 @@ class Deploy:
                     current = None
                 conditions.check(_revision(current, function))
                 workspace = Workspace.from_document(name, change(current))
-                await self._deploy(workspace)
+                await self._deploy(workspace, dry_run=dry_run)
                 return workspace
 
         return await self._finish(work())
@@ -126,7 +140,7 @@ class Deploy:
         except WorkspaceNotFound:
             return None
 
-    async def _deploy(self, workspace: Workspace) -> None:
+    async def _deploy(self, workspace: Workspace, *, dry_run: bool) -> None:
         async def commit(bundle: bytes) -> Hashable:
             try:
                 signature = await self._volume.write(workspace)
@@ -137,7 +151,12 @@ class Deploy:
 
         try:
             package = Package(workspace.definition_json(), b"", workspace.network)
+            if dry_run:
+                await self._pool.compile(workspace.name, package)
+                return
             await self._pool.deploy(workspace.name, package, commit)
+        except CompilationFailed as failed:
+            raise CompilationFailed(pointed(failed.errors, workspace.sources())) from None
         except WorkerDied as died:
             raise CompilationFailed([CodeError("", 0, 0, f"The code could not be compiled: {died}.")]) from died
         _log.info("deployed", workspace=workspace.name, revision=workspace.revision)

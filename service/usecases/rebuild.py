@@ -9,7 +9,6 @@ from service.errors import SkepError
 from service.storage.workspaces import Volume
 from service.usecases.deploy import keep_bundle
 from service.workers.pool import Package, Pool
-from service.workers.queue import NoPlace
 
 AT_ONCE: Final = 4
 PAGE: Final = 500
@@ -28,7 +27,7 @@ async def rebuild_bundles(volume: Volume, pool: Pool) -> None:
             try:
                 stored = await volume.read(name)
                 bundle = await pool.compile(name, Package(stored.workspace.definition_json(), b""))
-            except (SkepError, NoPlace, OSError) as error:  # one workspace is never why the others do not start
+            except (SkepError, OSError) as error:  # one workspace is never why the others do not start
                 _log.warning("not rebuilt", workspace=name, reason=str(error))
             else:
                 await keep_bundle(volume, name, bundle)

@@ -1,12 +1,13 @@
 """Run a function, or a body once, in the workspace's worker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Final
 
 import msgspec
 
 from service.domain.outcome import Outcome, Rejected
+from service.domain.source_lines import pointed
 from service.domain.workspace import Workspace
 from service.errors import CompilationFailed, FunctionNotFound, InvalidRequest, WorkspaceBroken, WorkspaceNotFound
 from service.storage.workspaces import Volume
@@ -55,7 +56,7 @@ class Run:
         async def package() -> Package:
             return await self._package(stored.workspace)
 
-        return await self._run(workspace, stored.signature, call, package)
+        return await self._run(workspace, stored.signature, call, package, stored.workspace.sources)
 
     async def inline(self, workspace: str, code: str, *, run_id: str, parameters_json: bytes) -> Completed:
         """Run a body once, with the workspace's functions and cache in scope if it exists. Raises: as `function`."""
@@ -67,20 +68,21 @@ class Run:
             async def nothing() -> Package:
                 return _NO_FUNCTIONS
 
-            return await self._run(workspace, _ABSENT, call, nothing)
+            return await self._run(workspace, _ABSENT, call, nothing, dict)
 
         async def package() -> Package:
             return await self._package(stored.workspace)
 
-        return await self._run(workspace, stored.signature, call, package)
+        return await self._run(workspace, stored.signature, call, package, stored.workspace.sources)
 
     async def _package(self, workspace: Workspace) -> Package:
         bundle = await self._volume.read_bundle(workspace.name)
         return Package(workspace.definition_json(), bundle, workspace.network)
 
     async def _run(
-        self, workspace: str, version: Hashable, call: Call, package: Callable[[], Awaitable[Package]]
-    ) -> Completed:
+        self, workspace: str, version: Hashable, call: Call, package: Callable[[], Awaitable[Package]],
+        sources: Callable[[], Mapping[str, str]],
+    ) -> Completed:  # fmt: skip
         async def keep(bundle: bytes) -> None:
             if version != _ABSENT:
                 await keep_bundle(self._volume, workspace, bundle)
@@ -97,6 +99,6 @@ class Run:
         except CompilationFailed as failed:
             first = failed.errors[0]
             reason = f"{first.function}, line {first.line}: {first.message}"
-            raise WorkspaceBroken(workspace, reason, failed.errors) from failed
+            raise WorkspaceBroken(workspace, reason, pointed(failed.errors, sources())) from failed
         except (InvalidRequest, WorkerDied) as error:
             raise WorkspaceBroken(workspace, str(error)) from error

@@ -2,6 +2,7 @@
 
 from sandbox import protocol
 from service.domain.outcome import CodeRefused, MemoryExceeded, Outcome, ParametersRefused, Raised, Returned
+from service.domain.source_lines import pointed
 from service.errors import CodeError, CompilationFailed, InvalidRequest, Problem, SkepError
 from service.workers.flights import Flight
 
@@ -36,7 +37,8 @@ def outcome_of(message: Ending, flight: Flight) -> Outcome:
         case protocol.BadParameters():
             return ParametersRefused(tuple(_problem(problem) for problem in message.problems))
         case protocol.NotCompiled():
-            return CodeRefused(tuple(_code_error(error) for error in message.errors))
+            errors = [_code_error(error) for error in message.errors]
+            return CodeRefused(pointed(errors, {error.function: flight.call.code or "" for error in errors}))
 
 
 def refusal_of(message: protocol.NotLoaded) -> SkepError:

@@ -133,11 +133,8 @@ class Pool:
         `commit` is given the bundle and returns the version. Raises: as `acquired`.
         """
         async with self._lock(workspace):
-            try:
-                bundle = await self.compile(workspace, package)
-                worker, _ = await self._start(workspace, replace(package, bundle=bundle))
-            except NoPlace:
-                raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+            bundle = await self.compile(workspace, package)
+            worker, _ = await self._start_now(workspace, replace(package, bundle=bundle))
             try:
                 version = await commit(bundle)
             except BaseException:
@@ -148,9 +145,15 @@ class Pool:
 
     async def compile(self, workspace: str, package: Package) -> bytes:
         """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `acquired`."""
-        worker, bundle = await self._start(workspace, package)
+        worker, bundle = await self._start_now(workspace, package)
         worker.kill("it was only there to compile")
         return bundle
+
+    async def _start_now(self, workspace: str, package: Package) -> tuple[Worker, bytes]:
+        try:
+            return await self._start(workspace, package)
+        except NoPlace:
+            raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
 
     def kill_all(self, reason: str) -> None:
         """End every worker, whatever it is doing, and start no more; runs in them are lost, for this reason."""
