@@ -8,7 +8,7 @@ is no call that gives a class this flag after it was made, so the word of flags 
 
 import ctypes
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 _IMMUTABLE: Final = 1 << 8
@@ -25,14 +25,19 @@ def _flags_offset_bytes() -> int:
     raise RuntimeError("this interpreter keeps the flags of a class where they cannot be found")
 
 
-def freeze_classes(roots: Collection[str]) -> None:
-    """Freeze every class that now exists in these top-level modules and their C halves (`_json` for `json`).
-
-    For the process that workers are forked from. Classes made later are not affected, nor are those inherited from
-    frozen ones. Raises: RuntimeError if the interpreter does not work as this module thinks it does.
-    """
+def classes_of(roots: Collection[str]) -> Iterator[type]:
+    """Every class that now exists in these top-level modules and their C halves (`_json` for `json`)."""
     wanted = {*roots, *(f"_{root}" for root in roots)}
-    _freeze(lambda module: module.partition(".")[0] in wanted)
+    return (cls for cls in _all_classes() if _module(cls).partition(".")[0] in wanted)
+
+
+def freeze_classes(roots: Collection[str]) -> None:
+    """Freeze `classes_of` these. For the process that workers are forked from.
+
+    Classes made later are not affected, nor are those inherited from frozen ones. Raises: RuntimeError if the
+    interpreter does not work as this module thinks it does.
+    """
+    _freeze(classes_of(roots))
 
 
 def freeze_own_classes() -> None:
@@ -41,15 +46,25 @@ def freeze_own_classes() -> None:
     Not those of the protocol: they are never in a tenant's hands, and their library keeps things on them.
     Raises: RuntimeError as `freeze_classes` does.
     """
-    _freeze(lambda module: module.startswith("sandbox.") and not module.startswith("sandbox.protocol"))
+    own = (cls for cls in _all_classes() if _module(cls).startswith("sandbox."))
+    _freeze(cls for cls in own if not _module(cls).startswith("sandbox.protocol"))
 
 
-def _freeze(is_wanted: Callable[[str], bool]) -> None:
+def is_frozen(cls: type) -> bool:
+    """Whether nothing of this class can be changed any more."""
+    return bool(cls.__flags__ & _IMMUTABLE)
+
+
+def _module(cls: type) -> str:
+    return str(type.__dict__["__module__"].__get__(cls))
+
+
+def _freeze(classes: Iterable[type]) -> None:
     if sys.implementation.name != "cpython":
         raise RuntimeError("classes can be frozen in CPython only")
     offset = _flags_offset_bytes()
-    for cls in _all_classes():
-        if is_wanted(str(type.__dict__["__module__"].__get__(cls))) and not cls.__flags__ & _IMMUTABLE:
+    for cls in classes:
+        if not cls.__flags__ & _IMMUTABLE:
             ctypes.c_ulong.from_address(id(cls) + offset).value |= _IMMUTABLE
             if not cls.__flags__ & _IMMUTABLE:
                 raise RuntimeError(f"{cls!r} could not be frozen")

@@ -14,8 +14,6 @@ from typing import Any, Final
 from sandbox.python import guards, ownership, safe_copy
 from sandbox.python.names import Verdict, reading
 
-_PLAIN_FIELD: Final = dict(vars(dataclasses.Field))
-
 
 def _all_native(attributes: tuple[str, ...]) -> bool:
     return all(reading(part) is Verdict.NATIVE for attribute in attributes for part in attribute.split("."))
@@ -161,8 +159,6 @@ def dataclass(cls: Any = None, /, **options: Any) -> Any:
 def _dataclass(cls: Any, options: dict[str, Any]) -> type:
     if not isinstance(cls, type) or not ownership.is_own(cls):
         raise TypeError("dataclass() can be used on your own classes only")
-    if any(vars(dataclasses.Field).get(name) is not value for name, value in _PLAIN_FIELD.items()):
-        raise TypeError("dataclasses.Field was changed")
     for base in cls.__mro__:
         own = base.__dict__
         for name, field in own.get("__dataclass_fields__", {}).items():

@@ -12,8 +12,9 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from sandbox.python import ownership
-from sandbox.python.frozen_classes import freeze_classes, freeze_own_classes
+from sandbox.python.frozen_classes import classes_of, freeze_classes, freeze_own_classes, is_frozen
 from sandbox.python.hardening import harden
+from sandbox.python.instance_methods import keep_to_objects
 from sandbox.python.library import load_library
 from sandbox.python.module_tables import ALSO, DEFAULT_MODULES, NEVER, ONLY, SUBMODULES, offered_modules
 from sandbox.python.module_wrappers import WRAPPERS
@@ -193,11 +194,14 @@ def _unshared(value: object) -> object:
 def preload(allowed: Collection[str]) -> None:
     """Load these modules and all they may need later, once: what is forked from this process can load nothing.
 
-    Also closes two gaps that a façade cannot, for this whole process: see `hardening` and `frozen_classes`.
+    Also closes gaps that a façade cannot, for this whole process: see `hardening`, `instance_methods` and
+    `frozen_classes`.
     """
     load_library(allowed)
     harden()
-    freeze_classes({name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys() | {"weakrefset", "markupbase"})
+    roots = {name.partition(".")[0] for name in allowed} - _SILENT_OUTPUT.keys() | {"weakrefset", "markupbase"}
+    keep_to_objects(cls for cls in classes_of(roots) if not is_frozen(cls))
+    freeze_classes(roots)
     for name in offered_modules(tuple(allowed)):
         if name not in _SILENT_OUTPUT:
             _shared_facade(name)

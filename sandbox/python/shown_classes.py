@@ -5,10 +5,16 @@ The class itself could be called, and that makes what nobody watches: `type(task
 
 import builtins
 import enum
-from typing import Any, NoReturn
+import types
+from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary, ref
 
 from sandbox.python import ownership
+
+_MACHINERY: Final = frozenset(
+    {types.FunctionType, types.CodeType, types.FrameType, types.TracebackType, types.ModuleType, types.CellType}
+)
+"""Builtins that make what code consists of."""
 
 
 class ShownClass:
@@ -49,7 +55,9 @@ _shown: WeakKeyDictionary[type, ShownClass] = WeakKeyDictionary()
 
 def shown_class(cls: type) -> object:
     """The class itself if tenant code may have it, or what stands for it."""
-    if ownership.is_own(cls) or ownership.is_offered(cls) or cls.__module__ == builtins.__name__:
+    if ownership.is_own(cls) or ownership.is_offered(cls):
+        return cls
+    if cls.__module__ == builtins.__name__ and cls not in _MACHINERY:
         return cls
     if issubclass(cls, (enum.Enum, tuple, BaseException)):
         return cls  # made by calling `namedtuple` or `Enum`, or an exception to be caught

@@ -1,0 +1,86 @@
+"""No way leads out of the language, and the walk would find one."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.walk.walker import Walker
+
+OBJECTS_MIN = 5000
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_no_way_leads_from_what_tenants_can_name_to_what_runs_them() -> None:
+    """In a process of its own: the walk calls everything, and that leaves traces."""
+    walk = subprocess.run([sys.executable, "-m", "tests.walk"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert walk.returncode == 0, walk.stdout + walk.stderr
+    assert int(walk.stdout.split()[0]) > OBJECTS_MIN, walk.stdout
+
+
+class Attribute:
+    way = sys
+
+
+class Method:
+    def open(self) -> object:
+        return sys._getframe()
+
+
+class Element:
+    def __iter__(self) -> Any:
+        return iter([Element.__iter__.__code__])
+
+
+class Raises:
+    def fail(self) -> None:
+        error = ValueError()
+        error.way = {"__builtins__": {}}  # type: ignore[attr-defined]
+        raise error
+
+
+class Passes:
+    def each(self, call: Any) -> None:
+        call(type)
+
+
+class Awaited:
+    async def open(self) -> object:
+        return asyncio.get_running_loop()
+
+
+class Deep:
+    def first(self) -> list[object]:
+        return [{"x": Attribute()}]
+
+
+def _collect(seen: list[Any]) -> Any:
+    def spy(*values: object) -> None:
+        seen.extend(values)
+
+    return spy
+
+
+@pytest.mark.parametrize(
+    ("planted", "way", "what"),
+    [
+        (Attribute(), ".way", "a module"),
+        (Method(), ".open()", "a frame"),
+        (Element(), "[0]", "a code object"),
+        (Raises(), ".fail() raises.way", "the globals of a function"),
+        (Passes(), ".each(spy) passes", "the class type"),
+        (Awaited(), ".open()", "an event loop"),
+        (Deep(), ".first()[0]['x'].way", "a module"),
+        (object.__subclasses__, "", "the method object.__subclasses__"),
+        (vars(sys), "", "the namespace of sys"),
+        (open, "", "the builtin open"),
+    ],
+)
+def test_a_way_that_is_there_is_found(planted: object, way: str, what: str) -> None:
+    seen: list[Any] = []
+    walker = Walker({"it": planted}, arguments={"spy": (_collect(seen),)}, seen=seen)
+    walker.walk()
+    assert walker.found.get(f"it{way}") == what, walker.found
