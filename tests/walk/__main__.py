@@ -5,6 +5,7 @@ The depth is how many objects of a class are looked into, and how often methods 
 
 import contextlib
 import io
+import os
 import sys
 
 from tests.walk.roots import arguments, make_roots
@@ -26,4 +27,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # what has been called in every way is not fit for an orderly end
