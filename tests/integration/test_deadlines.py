@@ -16,7 +16,7 @@ LATE_S = 0.25
 SIDE_FUNCTIONS: dict[str, str | Mapping[str, Any]] = {
     "remember": "cache['kept'] = 1",
     "recall": "return cache.get('kept')",
-    "slow": {"code": "import asyncio\nawait asyncio.sleep(1.2)\nreturn 'slow'", "timeout": 5000},
+    "slow": {"code": "import asyncio\nawait asyncio.sleep(0.8)\nreturn 'slow'", "timeout": 5000},
     "spin": "while True: pass",
 }
 

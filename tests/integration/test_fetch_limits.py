@@ -73,7 +73,9 @@ async def test_no_more_than_the_limit_are_under_way_and_the_rest_wait_in_order(
     origin.release.set()
     assert (await running).result == list("012345678")
     assert origin.at_once_max == 4
-    assert [request[-1] for request in origin.requests] == sorted(request[-1] for request in origin.requests)
+    # Those that are under way together may overtake each other on the way there.
+    arrived = [int(request[-1]) for request in origin.requests]
+    assert all(abs(place - number) < 4 for place, number in enumerate(arrived)), arrived
 
 
 async def test_a_run_has_so_many_fetches_and_the_next_run_has_them_again(fetching: Client, origin: Origin) -> None:

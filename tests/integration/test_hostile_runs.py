@@ -2,9 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from typing import Any
-
-import pytest
 
 from tests.skep import Client
 
@@ -159,26 +158,46 @@ return datetime.datetime(2020, 1, 1, tzinfo=T())
 }
 
 
-@pytest.mark.parametrize(("code", "statuses"), FIGHTS.values(), ids=FIGHTS)
-async def test_a_fight_is_over_in_time_and_the_worker_lives(
-    client: Client, workspace: str, code: str, statuses: set[int]
-) -> None:
+async def test_every_fight_is_over_in_time_and_its_worker_lives(client: Client) -> None:
+    """One fight after the other. Each worker is watched while the next ones fight, in workers of their own."""
+    failures: dict[str, BaseException] = {}
+
+    async def noting(name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - all fights are told of, not only the first
+            failures[name] = error
+
+    async with asyncio.TaskGroup() as watching:
+        for number, (name, (code, statuses)) in enumerate(FIGHTS.items()):
+            workspace = f"fight-{number}"
+            await noting(name, _fight(client, workspace, code, statuses))
+            watching.create_task(noting(name, _live_on(client, workspace)))
+    assert not failures
+
+
+async def _fight(client: Client, workspace: str, code: str, statuses: set[int]) -> None:
     side = {"keep": "cache['kept'] = 1", "kept": "return cache.get('kept')"}
+    await client.deploy(workspace, side)
     deployed = await client.deploy(workspace, {**side, "f": {"code": code, "timeout": TIMEOUT_MS}})
+    await client.run(workspace, "keep")
     if deployed.status == 400:
         # Refused before it could fight.
         assert 400 in statuses
         return
-    await client.run(workspace, "keep")
     for _ in range(2):
         started = time.monotonic()
         answer = await client.run(workspace, "f")
         assert answer.status in statuses, answer.body
         assert time.monotonic() - started < TIMEOUT_MS / 1000 + LATE_S
-    # Longer than what is left of a run may clean up, and than the service would wait before it kills.
+
+
+async def _live_on(client: Client, workspace: str) -> None:
+    """For longer than what is left of a run may clean up, and than the service would wait before it kills."""
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
         assert (await client.run(workspace, "kept")).result == 1
+        await asyncio.sleep(0.02)  # between two looks, not for something to happen: the next fight has the processor
 
 
 async def test_a_task_of_one_run_ends_with_it_and_harms_no_other(client: Client, workspace: str) -> None:
