@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Final, TypeVar
 
 from bench.cold import measure_cold
+from bench.compiling import measure_compiling
 from bench.errors import MeasureError
 from bench.fetch import measure_fetch
 from bench.jail import measure_jail
@@ -34,6 +35,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "throughput": measure_throughput,
     "cold": measure_cold,
+    "compiling": measure_compiling,
     "memory": measure_memory,
     "scale": measure_scale,
     "jail": measure_jail,
