@@ -33,10 +33,15 @@ class _Protocol(ResponseHandler):
         self._received_max_bytes = received_max_bytes
         self._received_bytes = 0
         self._is_idle = False
+        self._is_parsing = False
 
-    def rest(self) -> None:
-        """Nobody waits for a response."""
+    def rest(self) -> bool:
+        """Nobody waits for a response. Whether the next request may have the connection.
+
+        The last byte of a body is enough to come here, in the middle of what was received: `data_received` looks then.
+        """
         self._is_idle = True
+        return self._is_parsing or not self._has_more()
 
     def start(self) -> None:
         """The next request is about to be sent."""
@@ -58,13 +63,31 @@ class _Protocol(ResponseHandler):
         if self._received_bytes > self._received_max_bytes:
             self._refuse(f"the response took more than {self._received_max_bytes} bytes to send")
             return
-        super().data_received(data)
-        if len(self) > QUEUED_MAX:
+        self._is_parsing = True
+        try:
+            super().data_received(data)
+        finally:
+            self._is_parsing = False
+        if self._is_idle:
+            if self._has_more():
+                self.abort()
+        elif len(self) > QUEUED_MAX:
             self._refuse(f"the server sent more than {QUEUED_MAX} responses to one request")
 
     def close(self) -> None:
         # A transport that closes first writes what it still has: never, if the peer reads nothing.
         self.abort()
+
+    def _has_more(self) -> bool:
+        """Whether anything came after the response. The next request would take it for its own."""
+        if self.should_close or self._parser is None:
+            return True
+        # Between two messages a parser skips empty lines; within one they end its head, or do not belong there.
+        try:
+            messages, _, _ = self._parser.feed_data(b"\r\n\r\n")
+        except aiohttp.http_exceptions.HttpProcessingError:
+            return True
+        return bool(messages)
 
     def _refuse(self, message: str) -> None:
         error = TooMuch(message)
@@ -95,5 +118,5 @@ class Connector(aiohttp.TCPConnector):
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         if isinstance(protocol, _Protocol):
-            protocol.rest()
+            should_close = not protocol.rest() or should_close
         super()._release(key, protocol, should_close=should_close)

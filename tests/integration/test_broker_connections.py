@@ -51,12 +51,30 @@ async def _serving(talk: Talk) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
+class _Watched(Budget):
+    """A budget that tells when the head of a response has been read."""
+
+    def __init__(self) -> None:
+        super().__init__(2**24)
+        self.head_is_read = asyncio.Event()
+
+    def take(self, count: int) -> bool:
+        self.head_is_read.set()
+        return super().take(count)
+
+
 async def _fetch(
-    egress: Egress, port: int, *, host: str = "127.0.0.1", body: bytes = b"", time_s: float = 1.0, budget: int = 2**24
+    egress: Egress,
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    body: bytes = b"",
+    time_s: float = 1.0,
+    budget: int | Budget = 2**24,
 ) -> Response | Failure:
     method = "POST" if body else "GET"
     request = FetchRequest("w", None, "run", method, f"http://{host}:{port}/", [], body, time_s)
-    return await egress.fetch(request, Allowance(Budget(budget)))
+    return await egress.fetch(request, Allowance(budget if isinstance(budget, Budget) else Budget(budget)))
 
 
 @pytest.mark.parametrize("unasked", [OK.replace(b"ok", b"no"), OK * 2000])
@@ -83,6 +101,33 @@ async def test_an_answer_that_nobody_asked_for_ends_the_connection_and_is_never_
         again = await _fetch(egress, port)
         assert isinstance(again, Response)
         assert again.body == b"ok"
+
+
+@pytest.mark.parametrize("more", [OK.replace(b"ok", b"no"), OK[:25], b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("is_head_alone", [True, False])
+async def test_a_connection_on_which_more_came_than_the_response_is_not_kept(
+    egress: Egress, *, more: bytes, is_head_alone: bool
+) -> None:
+    budget, opened = _Watched(), 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            if opened == 1 and is_head_alone:
+                writer.write(OK[:-2])
+                await budget.head_is_read.wait()
+                writer.write(OK[-2:] + more)
+            else:
+                writer.write(OK + more if opened == 1 else OK)
+
+    async with _serving(talk) as port:
+        for _ in range(2):
+            answer = await _fetch(egress, port, budget=budget)
+            assert isinstance(answer, Response)
+            assert answer.body == b"ok"
+    assert opened == 2
 
 
 async def test_a_peer_that_reads_nothing_keeps_no_descriptor_after_the_timeout(egress: Egress) -> None:
