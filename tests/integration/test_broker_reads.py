@@ -1,0 +1,55 @@
+"""However much of a response the event loop reads at once, others have their turn while it is parsed."""
+
+import asyncio
+
+import pytest
+
+from service.broker.connections import READ_BYTES, Connector
+
+BODY = b"a" * 20 * READ_BYTES
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+class _Transport(asyncio.Transport):
+    """A connection that has read a lot, as those of uvloop do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reads = True
+
+    def pause_reading(self) -> None:
+        self._reads = False
+
+    def resume_reading(self) -> None:
+        self._reads = True
+
+    def is_reading(self) -> bool:
+        return self._reads
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        """Nobody looks."""
+
+
+@pytest.mark.parametrize("is_closed_after", [True, False])
+async def test_a_large_read_is_parsed_in_slices_and_nothing_is_read_meanwhile(*, is_closed_after: bool) -> None:
+    transport = _Transport()
+    async with Connector(response_max_bytes=len(BODY)) as connector:
+        protocol = connector._factory()  # what aiohttp makes connections with
+        protocol.connection_made(transport)
+        protocol.set_response_params(auto_decompress=False, read_bufsize=2**16)
+        protocol.data_received(HEAD + BODY)
+        assert not transport.is_reading()
+        _, payload = await protocol.read()
+        assert payload.total_bytes <= READ_BYTES
+        if is_closed_after:
+            protocol.connection_lost(None)
+        body = b""
+        while not payload.at_eof():
+            before = payload.total_bytes
+            body += await payload.readany()
+            assert is_closed_after or payload.total_bytes <= before + READ_BYTES
+        assert body == BODY
+        assert transport.is_reading() or is_closed_after
