@@ -79,9 +79,7 @@ def _headers(hop: Hop) -> list[tuple[str, str]]:
 class Client:
     """Sends requests. `closing` keeps no connections. `response_max_bytes` counts the body as it is received."""
 
-    def __init__(
-        self, keeping: aiohttp.TCPConnector, closing: aiohttp.TCPConnector, *, response_max_bytes: int
-    ) -> None:
+    def __init__(self, keeping: Connector, closing: Connector, *, response_max_bytes: int) -> None:
         self._keeping = keeping
         self._closing = closing
         self._kept = Kept(idle_s=IDLE_S)

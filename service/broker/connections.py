@@ -26,13 +26,15 @@ class TooMuch(aiohttp.ClientError):
     """A server sent more for one response than any needs."""
 
 
-class _Protocol(ResponseHandler):
+class Protocol(ResponseHandler):
     """One connection."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, received_max_bytes: int) -> None:
         super().__init__(loop)
         self._received_max_bytes = received_max_bytes
         self._received_bytes = 0
+        self.was_kept = False
+        """Whether a request has been sent before this one."""
         self._is_idle = False
         self._is_parsing = False
         self._slices: deque[bytes] = deque()
@@ -49,6 +51,7 @@ class _Protocol(ResponseHandler):
 
     def start(self) -> None:
         """The next request is about to be sent."""
+        self.was_kept = True
         self._is_idle = False
         self._received_bytes = 0
 
@@ -153,16 +156,16 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, *, response_max_bytes: int, **options: Any) -> None:
         super().__init__(**options)
         received_max_bytes = 2 * response_max_bytes + _BESIDES_BYTES
-        protocol = partial(_Protocol, loop=self._loop, received_max_bytes=received_max_bytes)
+        protocol = partial(Protocol, loop=self._loop, received_max_bytes=received_max_bytes)
         self._factory = cast("partial[ResponseHandler]", protocol)
 
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Any:
         connection = await super()._get(key, traces)
-        if connection is not None and isinstance(connection.protocol, _Protocol):
+        if connection is not None and isinstance(connection.protocol, Protocol):
             connection.protocol.start()
         return connection
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
-        if isinstance(protocol, _Protocol):
+        if isinstance(protocol, Protocol):
             should_close = not protocol.rest() or should_close
         super()._release(key, protocol, should_close=should_close)

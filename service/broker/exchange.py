@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
+
+from service.broker.connections import Connector, Protocol
 
 HEADERS_MAX: Final = 100
 HEADER_MAX_BYTES: Final = 8190
@@ -55,7 +57,7 @@ class Request(aiohttp.ClientRequest):
 
 
 async def exchange(  # noqa: PLR0913  # a request
-    connector: aiohttp.TCPConnector,
+    connector: Connector,
     method: str,
     url: URL,
     headers: list[tuple[str, str]],
@@ -82,21 +84,19 @@ async def exchange(  # noqa: PLR0913  # a request
             server_hostname=server_hostname,
         )
         try:
-            return await _ask(connector, request, hurry=hurry)
-        except (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError, aiohttp.ServerTimeoutError):
-            raise
+            connection = await connector.connect(request, traces=[], timeout=_HURRIED if hurry else _PATIENT)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(f"no connection within {CONNECT_TIMEOUT_S:.0f} s") from error
+        protocol = cast("Protocol", connection.protocol)  # that of a connection that was just made or taken
+        try:
+            return await _ask(connection, protocol, request)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            if not may_repeat:
+            if not (may_repeat and protocol.was_kept):
                 raise
             may_repeat = False
 
 
-async def _ask(connector: aiohttp.TCPConnector, request: Request, *, hurry: bool) -> aiohttp.ClientResponse:
-    try:
-        connection = await connector.connect(request, traces=[], timeout=_HURRIED if hurry else _PATIENT)
-    except TimeoutError as error:
-        raise aiohttp.ConnectionTimeoutError(f"no connection within {CONNECT_TIMEOUT_S:.0f} s") from error
-    protocol = cast("ResponseHandler", connection.protocol)  # that of a connection that was just made or taken
+async def _ask(connection: Connection, protocol: Protocol, request: Request) -> aiohttp.ClientResponse:
     try:
         protocol.set_response_params(
             skip_payload=request.method in _WITHOUT_BODY,

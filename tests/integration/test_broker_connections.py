@@ -216,3 +216,16 @@ async def test_what_may_be_repeated_is_sent_again_when_a_kept_connection_turns_o
         assert isinstance(await _fetch(egress, port), Response)
         assert isinstance(await _fetch(egress, port, body=body), wanted)
         assert seen == requests
+
+
+async def test_a_request_is_not_repeated_on_a_connection_that_was_opened_for_it(egress: Egress) -> None:
+    seen = 0
+
+    async def talk(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        await reader.readuntil(b"\r\n\r\n")
+        seen += 1
+
+    async with _serving(talk) as port:
+        assert isinstance(await _fetch(egress, port), Failure)
+        assert seen == 1
