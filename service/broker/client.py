@@ -160,9 +160,8 @@ async def open_client(*, response_max_bytes: int) -> AsyncIterator[Client]:
 
     Nothing of the service's own gets into a request: no proxy or netrc of its environment, no cookies.
     """
-    most = response_max_bytes
-    keeping = Connector(response_max_bytes=most, limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S, use_dns_cache=False)
-    closing = Connector(response_max_bytes=most, limit=CONNECTIONS_MAX, force_close=True, use_dns_cache=False)
+    keeping = Connector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S, use_dns_cache=False)
+    closing = Connector(limit=CONNECTIONS_MAX, force_close=True, use_dns_cache=False)
     async with keeping, closing:
         yield Client(keeping, closing, response_max_bytes=response_max_bytes)
 

@@ -18,8 +18,9 @@ READ_BYTES: Final = 2**14
 """Parsed in one go: if made to be dear, such as chunks of one byte, 2 ms. uvloop reads 16 times as many."""
 QUEUED_MAX: Final = 8
 """Responses to one request that wait to be looked at: the one that counts, and interim ones (1xx) before it."""
-_BESIDES_BYTES: Final = 2**20
-"""Received for one response besides twice its body: headers, and what chunks are wrapped in."""
+BESIDES_MAX_BYTES: Final = 2**17
+"""Received for one response besides twice its body: headers, trailers, and what chunks are wrapped in. Nobody counts
+them before they are complete, and a server may take its time with them."""
 
 
 class TooMuch(aiohttp.ClientError):
@@ -29,9 +30,8 @@ class TooMuch(aiohttp.ClientError):
 class Protocol(ResponseHandler):
     """One connection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, received_max_bytes: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._received_max_bytes = received_max_bytes
         self._received_bytes = 0
         self.was_kept = False
         """Whether a request has been sent before this one."""
@@ -109,8 +109,9 @@ class Protocol(ResponseHandler):
             self.abort()
             return
         self._received_bytes += len(data)
-        if self._received_bytes > self._received_max_bytes:
-            self._refuse(f"the response took more than {self._received_max_bytes} bytes to send")
+        parsed_bytes = 0 if self._payload is None else self._payload.total_bytes
+        if self._received_bytes - 2 * parsed_bytes > BESIDES_MAX_BYTES:
+            self._refuse(f"the response has more than {BESIDES_MAX_BYTES} bytes of headers and wrapping")
             return
         self._is_parsing = True
         try:
@@ -151,13 +152,11 @@ class Protocol(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connects, and keeps connections. `response_max_bytes` is the largest body that anybody reads."""
+    """Connects, and keeps connections."""
 
-    def __init__(self, *, response_max_bytes: int, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        received_max_bytes = 2 * response_max_bytes + _BESIDES_BYTES
-        protocol = partial(Protocol, loop=self._loop, received_max_bytes=received_max_bytes)
-        self._factory = cast("partial[ResponseHandler]", protocol)
+        self._factory = cast("partial[ResponseHandler]", partial(Protocol, loop=self._loop))
 
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Any:
         connection = await super()._get(key, traces)

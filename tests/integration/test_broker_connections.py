@@ -165,6 +165,22 @@ async def test_cheap_bytes_without_end_are_too_large(egress: Egress, first: byte
     assert answer.kind == "too-large", answer.message
 
 
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\n", CHUNKED + b"1\r\na\r\n0\r\n"], ids=["headers", "trailers"])
+async def test_headers_that_have_no_end_yet_are_bounded_as_well(egress: Egress, first: bytes) -> None:
+    """As many as the parser takes would be 800 KB of each fetch, for as long as it may last."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(first + b"".join(b"h%d: %s\r\n" % (number, b"x" * 8000) for number in range(90)))
+        await writer.drain()
+        await reader.read()
+
+    async with _serving(talk) as port:
+        answer = await _fetch(egress, port)
+    assert isinstance(answer, Failure)
+    assert answer.kind == "too-large"
+
+
 async def test_a_connection_is_kept_for_the_name_it_was_opened_for(egress: Egress) -> None:
     opened = 0
 

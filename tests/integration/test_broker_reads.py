@@ -36,7 +36,7 @@ class _Transport(asyncio.Transport):
 @pytest.mark.parametrize("is_closed_after", [True, False])
 async def test_a_large_read_is_parsed_in_slices_and_nothing_is_read_meanwhile(*, is_closed_after: bool) -> None:
     transport = _Transport()
-    async with Connector(response_max_bytes=len(BODY)) as connector:
+    async with Connector() as connector:
         protocol = connector._factory()  # what aiohttp makes connections with
         protocol.connection_made(transport)
         protocol.set_response_params(auto_decompress=False, read_bufsize=2**16)
