@@ -40,6 +40,7 @@ class Protocol(ResponseHandler):
         self._slices: deque[bytes] = deque()
         """Received, and not parsed yet; nothing is read meanwhile."""
         self._is_slice_due = False
+        self._is_resume_due = False
 
     def rest(self) -> bool:
         """Nobody waits for a response. Whether the next request may have the connection.
@@ -69,11 +70,16 @@ class Protocol(ResponseHandler):
             self._parse(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  # as aiohttp has it
-        super().resume_reading(resume_parser)
-        if self._slices:
-            self._read_later()
+        # aiohttp calls this for every piece that is taken, paused or not: most of what small pieces cost.
+        if not resume_parser:
+            super().resume_reading(resume_parser)
+        elif not self._is_resume_due:
+            self._is_resume_due = True
+            self._loop.call_soon(self._resume)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self._is_resume_due:
+            super().resume_reading()
         while self._slices:
             self._parse(self._slices.popleft())
         super().connection_lost(exc)
@@ -81,6 +87,12 @@ class Protocol(ResponseHandler):
     def abort(self) -> None:
         self._slices.clear()
         super().abort()
+
+    def _resume(self) -> None:
+        self._is_resume_due = False
+        super().resume_reading()
+        if self._slices:
+            self._read_later()
 
     def _read_later(self) -> None:
         """One slice in each turn of the loop, and the next read after the last of them."""

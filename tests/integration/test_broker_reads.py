@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from service.broker.connections import READ_BYTES, Connector
 
@@ -53,3 +54,25 @@ async def test_a_large_read_is_parsed_in_slices_and_nothing_is_read_meanwhile(*,
             assert is_closed_after or payload.total_bytes <= before + READ_BYTES
         assert body == BODY
         assert transport.is_reading() or is_closed_after
+
+
+async def test_small_chunks_do_not_resume_what_is_not_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed = 0
+    resume = ResponseHandler.resume_reading
+
+    def counted(protocol: ResponseHandler, resume_parser: bool = True) -> None:  # aiohttp's
+        nonlocal resumed
+        resumed += 1
+        resume(protocol, resume_parser)
+
+    monkeypatch.setattr(ResponseHandler, "resume_reading", counted)
+    async with Connector() as connector:
+        protocol = connector._factory()  # what aiohttp makes connections with
+        protocol.connection_made(_Transport())
+        protocol.set_response_params(auto_decompress=False, read_bufsize=2**16)
+        protocol.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 1000)
+        protocol.data_received(b"0\r\n\r\n")
+        _, payload = await protocol.read()
+        assert await payload.read() == b"a" * 1000
+        await asyncio.sleep(0)
+        assert resumed <= 3
