@@ -27,11 +27,32 @@ class TooMuch(aiohttp.ClientError):
     """A server sent more for one response than any needs."""
 
 
+class _Turns:
+    """One slice of one connection in each turn of the loop, however many connections have some."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Protocol] = deque()
+
+    def ask(self, protocol: "Protocol") -> None:
+        """Its `parse_slice` will be called once."""
+        if not self._waiting:
+            self._loop.call_soon(self._next)
+        self._waiting.append(protocol)
+
+    def _next(self) -> None:
+        protocol = self._waiting.popleft()
+        if self._waiting:
+            self._loop.call_soon(self._next)
+        protocol.parse_slice()
+
+
 class Protocol(ResponseHandler):
     """One connection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, turns: "_Turns") -> None:
         super().__init__(loop)
+        self._turns = turns
         self._received_bytes = 0
         self.was_kept = False
         """Whether a request has been sent before this one."""
@@ -95,14 +116,15 @@ class Protocol(ResponseHandler):
             self._read_later()
 
     def _read_later(self) -> None:
-        """One slice in each turn of the loop, and the next read after the last of them."""
+        """Slice by slice, and the next read after the last of them."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
         if not self._is_slice_due:
             self._is_slice_due = True
-            self._loop.call_soon(self._parse_slice)
+            self._turns.ask(self)
 
-    def _parse_slice(self) -> None:
+    def parse_slice(self) -> None:
+        """It is this connection's turn."""
         self._is_slice_due = False
         if self._slices and not self._reading_paused:
             self._parse(self._slices.popleft())
@@ -168,7 +190,7 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = cast("partial[ResponseHandler]", partial(Protocol, loop=self._loop))
+        self._factory = cast("partial[ResponseHandler]", partial(Protocol, self._loop, _Turns(self._loop)))
 
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Any:
         connection = await super()._get(key, traces)

@@ -1,6 +1,7 @@
 """However much of a response the event loop reads at once, others have their turn while it is parsed."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from aiohttp.client_proto import ResponseHandler
@@ -76,3 +77,21 @@ async def test_small_chunks_do_not_resume_what_is_not_paused(monkeypatch: pytest
         assert await payload.read() == b"a" * 1000
         await asyncio.sleep(0)
         assert resumed <= 3
+
+
+async def test_connections_that_read_a_lot_take_turns() -> None:
+    async with Connector() as connector:
+        payloads = []
+        for _ in range(4):
+            protocol = connector._factory()  # what aiohttp makes connections with
+            protocol.connection_made(_Transport())
+            protocol.set_response_params(auto_decompress=False, read_bufsize=2**16)
+            protocol.data_received(HEAD)
+            protocol.data_received(BODY)
+            payloads.append((await protocol.read())[1])
+        parsed = []
+        for _ in range(8):
+            parsed.append(sum(payload.total_bytes for payload in payloads))
+            await asyncio.sleep(0)
+        assert all(later - before <= READ_BYTES for before, later in pairwise(parsed))
+        assert all(payload.total_bytes for payload in payloads)
