@@ -15,7 +15,7 @@ A host rule never opens a special address: what a name resolves to is for whoeve
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import Final
 
 from service.domain.addresses import Address, Network, disguised, is_special, parse_network, special_use
@@ -23,6 +23,7 @@ from service.domain.urls import DEFAULT_PORTS, UrlRefused, parse_host, parse_por
 
 ANY_PORT: Final = 0
 _WEB_PORTS: Final = frozenset(DEFAULT_PORTS.values())
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 RULE_MAX_CHARACTERS: Final = 300
 RULES_MAX: Final = 200
 """Of one workspace: each fetch is held against all of them."""
@@ -113,9 +114,13 @@ def _network(text: str) -> Network:
     if "%" in text:
         raise ValueError("must be an address without a zone")
     try:
-        return parse_network(text.removeprefix("["))
+        network = parse_network(text.removeprefix("["))
     except ValueError as error:
         raise ValueError(f"is no network: {error}") from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        # It would say nothing about the IPv4 address that its author means.
+        raise ValueError("must be the IPv4 address itself, without ::ffff: before it")
+    return network
 
 
 class Policy:

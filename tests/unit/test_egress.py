@@ -260,6 +260,7 @@ def test_a_name_is_not_even_looked_up_where_nothing_could_come_of_it() -> None:
         "", "a b", "http://a.example", "a.example/path", "a.example:", "a.example:0", "a.example:99999", "a.example:x",
         "10.0.0.1/8", "10.0.0.0/33", "10.0.0", "0x7f.1", "127.1", "*.10.0.0.1", "a.*.example", "**", "*example.com",
         "[::1", "[::1]x", "fd00::/200", "[a.example]:80", "a..b", "user@a.example", "x" * 400, "::1%lo",
+        "::ffff:8.8.8.8", "[::ffff:8.8.8.8]:443", "::ffff:0808:0808/128", "::ffff:0:0/96",
     ],
 )  # fmt: skip
 def test_a_bad_rule_is_refused(rule: str) -> None:
