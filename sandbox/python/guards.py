@@ -227,4 +227,5 @@ def build_class(body: Any, name: str, /, *bases: Any, **options: Any) -> Any:
     if isinstance(cls, builtins.type):
         ownership.freeze_slots(cls)
         ownership.adopt(cls)
+        ownership.check_fields(cls)
     return cls

@@ -1,13 +1,17 @@
 """Changes to the standard library for the whole process, made once, before classes are frozen and workers forked."""
 
+import collections
 import contextlib
 import dataclasses
 import difflib
+import email.generator
+import email.policy
 import enum
 import functools
 import itertools
 import sys
 import types
+from email import _policybase
 from typing import Any
 
 from sandbox.python import ownership, safe_copy
@@ -20,6 +24,7 @@ def harden() -> None:
         return
     _harden_enums()
     _harden_copies()
+    _harden_policies()
     for cls in (contextlib.ContextDecorator, contextlib.AsyncContextDecorator):
         _harden_decorator(cls)
     _harden_exits()
@@ -30,6 +35,28 @@ def harden() -> None:
 def _harden_copies() -> None:
     """Libraries that copy a tenant's objects do it as `safe_copy` does."""
     dataclasses.copy = types.SimpleNamespace(copy=safe_copy.copy, deepcopy=safe_copy.deepcopy)  # type: ignore[attr-defined] # a module it imports
+    email.generator.deepcopy = safe_copy.deepcopy  # type: ignore[attr-defined] # a function it imports
+
+    def copy(self: Any) -> Any:
+        if not issubclass(type(self), collections.UserDict):
+            raise TypeError("copy() is for a UserDict")
+        return safe_copy.copy(self)
+
+    collections.UserDict.copy = copy  # type: ignore[method-assign] # before the class is frozen
+
+
+def _harden_policies() -> None:
+    """`clone` copies whatever object it is called on and sets attributes of any name on the copy, `__class__` too."""
+    native: Any = email.policy.Policy.clone
+
+    def clone(self: Any, **changes: Any) -> Any:
+        if not issubclass(type(self), email.policy.Policy) or any(
+            type(name) is not str or name.startswith("_") for name in changes
+        ):
+            raise TypeError("clone() is for a policy and its public attributes")
+        return native(self, **changes)
+
+    _policybase._PolicyBase.clone = clone  # type: ignore[method-assign] # noqa: SLF001 - the class that defines it
 
 
 def _harden_decorator(cls: Any) -> None:

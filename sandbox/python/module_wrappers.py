@@ -174,6 +174,7 @@ def _dataclass(cls: Any, options: dict[str, Any]) -> type:
 def _sealed(made: type) -> type:
     ownership.freeze_slots(made)
     ownership.adopt(made)
+    ownership.check_fields(made)
     known = made.__dict__["__dataclass_fields__"]
     for name, field in known.items():
         if type(field.name) is not str or field.name != name:

@@ -5,8 +5,11 @@ us; on objects of a library they are the way in (`lock._loop`, `task._coro`). A 
 attributes are guarded at run time by asking whether the class is one that tenant code made.
 """
 
+import asyncio.mixins
+import enum
 import types
 import typing
+from email.policy import Policy
 from functools import partial
 from typing import Any, Final
 from weakref import ref
@@ -25,8 +28,16 @@ _OPEN_MODULES: Final = frozenset(
 _ALIASES: Final = (types.GenericAlias, type(typing.Iterable[int]), type(typing.List))  # noqa: UP006 - its type is wanted
 _SELF: Final[Any] = vars(super)["__self__"].__get__
 _SELF_CLASS: Final[Any] = vars(super)["__self_class__"].__get__
-_NEVER_BASES: Final = (type, super, types.GenericAlias, ref)
-"""What they make stands for another object, and the rules ask for the exact class."""
+_NEVER_BASES: Final = (
+    # What they make stands for another object, and the rules ask for the exact class.
+    *(type, super, types.GenericAlias, ref),
+    # They hand what nobody may have to whatever a subclass overrides: a lock stores the event loop in an attribute,
+    # which can be a descriptor; `policy + other` calls `clone` with the `__dict__` of `other`.
+    *(asyncio.mixins._LoopBoundMixin, Policy),  # noqa: SLF001 - the one base of locks and queues
+    # From 3.12 on it reads any attribute of its enum's values, by a name that is kept in a public attribute.
+    enum.property,
+)
+_SLOTS_TYPES: Final = (str, tuple, list, set, frozenset, dict)
 _SPECIAL_BASES: Final = (typing.NamedTuple, typing.TypedDict)
 
 # By weak reference, so that a class made in a run goes when the run does: the private names that classes of a library
@@ -54,11 +65,13 @@ def is_offered(cls: type) -> bool:
 def freeze_slots(cls: type) -> None:
     """Make `__slots__` of a new class a tuple: `copy` reads the attributes that it names, whenever it is asked to.
 
-    Raises: TypeError for names with two underscores.
+    Raises: TypeError for names with two underscores, and for a collection that could name others each time.
     """
     slots = cls.__dict__.get("__slots__")
     if slots is None:
         return
+    if type(slots) not in _SLOTS_TYPES:
+        raise TypeError("__slots__ must be a string or a tuple of strings, written out")
     found = (slots,) if isinstance(slots, str) else tuple(slots)
     names = tuple(str.__str__(name) for name in found if isinstance(name, str))
     for name in names:
@@ -89,6 +102,24 @@ def adopt(cls: type) -> None:
     else:
         _own[key] = None
     _watches[key] = ref(cls, partial(_forget, key))
+
+
+def check_fields(cls: type) -> None:
+    """Raise TypeError if a dataclass of the tenant's has a field under whose name a library keeps something.
+
+    `dataclasses` reads the fields of an object natively and hands them to the tenant's own `__eq__` and `__init__`.
+    """
+    for base in cls.__mro__:
+        for name in base.__dict__.get("__dataclass_fields__", ()):
+            if reading(name) is not Verdict.NATIVE and _is_of_a_library(cls, name):
+                raise TypeError(f"{name!r} cannot be a field of {cls.__name__}: it is a name of one of its bases")
+
+
+def _is_of_a_library(cls: type, name: str) -> bool:
+    private = _own.get(ref(cls))
+    if private is None or name in private:
+        return True
+    return any(name in base.__dict__ for base in cls.__mro__ if base is not object and not is_own(base))
 
 
 def _forget(key: "ref[type]", _watch: "ref[type]") -> None:
