@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check lint types imports bench soak clean
+.PHONY: help run test check lint types imports bench soak mutations clean
 
 help:
 	@echo "make run    serve on http://127.0.0.1:4000 (PORT, HOST and the other settings come from the environment)"
 	@echo "make test   the test suite      make check   lint, types, import rules, tests"
 	@echo "make bench  the benchmarks      make soak    20,000 ordinary runs, each answer checked (RUNS=…)"
+	@echo "make mutations   every guard of the language taken out in turn: which escapes then get through (minutes)"
 	@echo "make clean  remove .venv and caches"
 
 $(BIN)/python:
@@ -49,6 +50,9 @@ bench: $(VENV)/.dev
 RUNS ?= 20000
 soak: $(VENV)/.dev
 	$(BIN)/python -m bench.soak --runs $(RUNS)
+
+mutations: $(VENV)/.dev
+	$(BIN)/python -m tests.escapes.mutations --all
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
