@@ -84,6 +84,10 @@ def _decorators() -> None:
         put(cls, __call__=call)()
 
 
+def _any_object() -> None:
+    put(collections.Counter, copy=vars(collections.Counter)["copy"].__wrapped__)()
+
+
 _NEVER: Final = {
     "csv": "limit of all csv readers",
     "email.charset": "charsets of all",
@@ -203,6 +207,11 @@ GUARDS: Final = [
         "module_wrappers: dataclass, copies of fields", put(module_wrappers, _sealed=identity), "replace of any field"
     ),
     *_HARDENED,
+    Guard(
+        "instance_methods",
+        _any_object,
+        "a class as the object of a library's method: Counter.copy",
+    ),
     Guard(
         "frozen_classes: the library's", _thawed(lambda name: name.startswith("json")), "class of a library, changed"
     ),
