@@ -157,7 +157,9 @@ class Worker:
             result = await coroutine
         except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
             failure = error
-        self._answer(run, self._ending(run, result, failure))
+        ending = self._ending(run, result, failure)
+        result = failure = None  # as in `_begin`
+        self._answer(run, ending)
         self._outbox.flush()
 
     def _ending(self, run: RunState, result: object, failure: BaseException | None) -> Ending:

@@ -41,6 +41,18 @@ finally:
         while True: pass
 """,
     "finally that continues": "while True:\n    try:\n        while True: pass\n    finally:\n        continue",
+    "in what is let go at the end": """
+import asyncio
+def g():
+    try:
+        yield
+    finally:
+        while True: pass
+waits = g()
+next(waits)
+await asyncio.sleep(0)
+return [waits]
+""",
     "in a generator": "def g():\n    while True: yield 1\nfor x in g(): pass",
     "generator that swallows": """
 def g():
