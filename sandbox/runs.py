@@ -57,6 +57,8 @@ class RunState:
     def expire(self) -> None:
         """From now on the run is unwound."""
         if not self.expired:
+            # First: if there is no memory for it, the alarm comes back; a run that is not in it would not be checked.
+            EXPIRED.append(self)
             self.expired = True
             self.expired_at = time.monotonic()
 
@@ -75,6 +77,10 @@ class RunState:
     def is_over(self) -> bool:
         """Whether nothing of the run is left in the loop."""
         return not self.tasks and not self.generators
+
+
+EXPIRED: Final[list[RunState]] = []
+"""The runs that are being unwound. Tenant code checks whether its own is among them only if there is any."""
 
 
 class Running:

@@ -20,8 +20,10 @@ from sandbox.fetch import Fetch
 from sandbox.fetches import Fetches
 from sandbox.outbox import Outbox
 from sandbox.parameters import ParametersRefused
+from sandbox.python import ownership
 from sandbox.python.compiler import INLINE, CodeRefused
 from sandbox.runs import (
+    EXPIRED,
     RUNNING,
     RunState,
     abandon_generator,
@@ -197,8 +199,11 @@ class Worker:
         self._deadlines.forget(run)
         if run.fetches is not None:
             self._fetches.forget(run.fetches)
+        ownership.forget_recent()
         if self._runs.pop(run.number, None) is not None and run.expired:
             self._outbox.put(protocol.Ended(run=run.number))
+        while run in EXPIRED:
+            EXPIRED.remove(run)
 
     def _cancel(self, number: int) -> None:
         run = self._runs.get(number)

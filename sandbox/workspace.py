@@ -18,13 +18,18 @@ from sandbox.python.builtins import make_builtins
 from sandbox.python.compiler import BODY, INLINE, CodeRefused, compile_body
 from sandbox.python.modules import Modules
 from sandbox.python.output_modules import output_modules
+from sandbox.runs import EXPIRED
 
 Body = Callable[..., Coroutine[Any, Any, Any]]
 
 _LOG: Final = scope.Log()
 _OUTPUT_MODULES: Final = output_modules(log=_LOG, print_=scope.tenant_print)
 _BUILTINS: Final = make_builtins(
-    print_=scope.tenant_print, importer=Modules(()).importer, stop=RunExpired, check=scope.check_expired
+    print_=scope.tenant_print,
+    importer=Modules(()).importer,
+    stop=RunExpired,
+    check=scope.check_expired,
+    expired=EXPIRED,
 )
 """Made before the first fork, because what is made in a worker touches what it is made of: 0.3 MiB would be
 no longer shared. A process has one workspace; only `__import__` is its own, and put in when that opens.

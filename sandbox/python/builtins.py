@@ -1,7 +1,7 @@
 """The builtins of tenant code: the ordinary ones, with guarded forms of those that take attribute names."""
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NoReturn
 
 from sandbox.python import guards, ownership
@@ -80,11 +80,13 @@ def make_builtins(
     importer: Callable[..., object],
     stop: type[BaseException],
     check: Callable[[], None],
+    expired: Collection[object],
 ) -> dict[str, object]:
     """A new dict to stand as `__builtins__` in the namespace of a workspace.
 
-    `stop` is what ends an expired run, `check` raises it if the current run has expired; both are called by code that
-    the compiler puts in. The namespace itself needs `__name__`, a string that names no module of the process.
+    `stop` is what ends an expired run, `check` raises it if the current run has expired, and `expired` is empty as long
+    as no run has; all three are for code that the compiler puts in. The namespace itself needs `__name__`, a string
+    that names no module of the process.
     """
     CHECKS.check = check
     return {
@@ -95,6 +97,9 @@ def make_builtins(
         "__debug__": True,
         Hook.STOP.value: stop,
         Hook.CHECK.value: check,
+        Hook.EXPIRED.value: expired,
         Hook.PRIVATE.value: ownership.private,
+        Hook.TYPE.value: builtins.type,
+        Hook.RECENT.value: ownership.RECENT,
         Hook.GUARDED.value: guards.guarded_attribute,
     }

@@ -106,6 +106,10 @@ REFUSED: Final = (
 )
 """Attributes that lead out of a value into the machinery that runs it."""
 
+NEVER_RECENT: Final = frozenset({"_abc_impl", "_is_protocol", "_is_runtime_protocol"})
+"""What ABC, Generic and Protocol keep in classes that ordinary code inherits from: for these the guard is always asked,
+so that for every other name it need not be."""
+
 UNSAFE_TO_COMBINE: Final = GUARDED
 """Read and written in one instruction, these could not be replaced; so they are refused there."""
 

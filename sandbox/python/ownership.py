@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import ref
 
-from sandbox.python.names import Verdict, reading
+from sandbox.python.names import NEVER_RECENT, Verdict, reading
 from sandbox.python.words import words
 
 _OPEN_MODULES: Final = frozenset(
@@ -45,6 +45,11 @@ _SPECIAL_BASES: Final = (typing.NamedTuple, typing.TypedDict)
 _own: dict["ref[type]", frozenset[str] | None] = {}
 _watches: dict["ref[type]", "ref[type]"] = {}
 _offered: set[type] = {object}
+
+RECENT: Final[set[type]] = set()
+"""Some of the tenant's own classes: those that keep nothing of a library under a private name but `NEVER_RECENT`.
+Compiled code looks in here before it calls `private`. By strong reference, hence few, and forgotten with every run."""
+_RECENT_MAX: Final = 64
 
 
 def bound_to(obj: Any) -> Any:
@@ -166,12 +171,25 @@ def private(obj: Any, name: str, /) -> Any:
     """The object, if tenant code may use its attribute of this name. Raises: AttributeError."""
     refused = _own.get(ref(type(obj)))
     if refused is not None and name not in refused:
+        if refused <= NEVER_RECENT:
+            _remember(type(obj))
         return obj
     if _is_open(obj, name):
         return obj
     raise AttributeError(
         f"the attribute {name!r} of {type(obj).__name__!r} objects is internal to their library: use a public one"
     )
+
+
+def _remember(cls: type) -> None:
+    if len(RECENT) >= _RECENT_MAX:
+        RECENT.clear()
+    RECENT.add(cls)
+
+
+def forget_recent() -> None:
+    """Let go of classes that may have been made in a run that is over."""
+    RECENT.clear()
 
 
 def _has(cls: type, name: str) -> bool:

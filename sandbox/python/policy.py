@@ -15,7 +15,7 @@ from RestrictedPython.transformer import RestrictingNodeTransformer
 from sandbox.python import import_rules, names
 from sandbox.python.builtins import NEVER_GLOBAL
 from sandbox.python.names import Verdict
-from sandbox.python.rewrites import Hook, check_statement, guard_exits, hook_call, stop_handler
+from sandbox.python.rewrites import Hook, check_statement, guard_exits, hook_call, private_owner, stop_handler
 from sandbox.python.safe_format import find_refused_field
 from sandbox.python.words import words
 
@@ -187,7 +187,7 @@ class Policy(RestrictingNodeTransformer):
                 self.error(node, f"the attribute `{node.attr}` cannot be {verb}: {names.advice(name)}")
             case Verdict.PRIVATE:
                 node.attr = name
-                node.value = hook_call(Hook.PRIVATE, node.value, name)
+                node.value = private_owner(node.value, name)
             case Verdict.GUARDED if isinstance(literal, str) and name == "format":
                 if refused := find_refused_field(literal):
                     self.error(node, f"a format string cannot read the attribute `{refused}`: pass its value instead")

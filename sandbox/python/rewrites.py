@@ -16,7 +16,7 @@ import ast
 from enum import StrEnum
 from typing import TypeVar
 
-from sandbox.python.names import HOOK_PREFIX
+from sandbox.python.names import HOOK_PREFIX, NEVER_RECENT
 
 
 class Hook(StrEnum):
@@ -26,8 +26,14 @@ class Hook(StrEnum):
     """The class of the exception that ends an expired run."""
     CHECK = f"{HOOK_PREFIX}check__"
     """Raises that exception if the current run has expired."""
+    EXPIRED = f"{HOOK_PREFIX}expired__"
+    """Empty as long as no run has expired, so that the check need not be called."""
     PRIVATE = f"{HOOK_PREFIX}private__"
     """(object, name) → the object, if its attributes with one leading underscore may be used."""
+    TYPE = f"{HOOK_PREFIX}type__"
+    """The real `type`, to be called with one argument."""
+    RECENT = f"{HOOK_PREFIX}recent__"
+    """The set of classes whose objects `PRIVATE` would give back, for nearly all names."""
     GUARDED = f"{HOOK_PREFIX}guarded__"
     """(object, name) → the safe form of an attribute that is replaced when it is read."""
 
@@ -41,14 +47,32 @@ def _placed(node: N, at: ast.AST) -> N:
 
 def hook_call(hook: Hook, value: ast.expr, name: str, *, at: ast.expr | None = None) -> ast.Call:
     """`hook(value, "name")`, at the position of the value unless told otherwise."""
-    call = ast.Call(func=ast.Name(id=hook.value, ctx=ast.Load()), args=[value, ast.Constant(value=name)], keywords=[])
+    call = ast.Call(func=_hook(hook), args=[value, ast.Constant(value=name)], keywords=[])
     return _placed(call, at or value)
 
 
-def check_statement(node: ast.stmt, *, at_end: bool) -> ast.Expr:
+def private_owner(value: ast.expr, name: str) -> ast.expr:
+    """`value`, if its attribute of this name may be used.
+
+    Of a variable, the common case is decided without a call of ours:
+    `value if type(value) in recent else private(value, "name")`. To read a variable three times changes nothing.
+    """
+    call = hook_call(Hook.PRIVATE, value, name)
+    if not isinstance(value, ast.Name) or name in NEVER_RECENT:
+        return call
+    cls = ast.Call(func=_hook(Hook.TYPE), args=[value], keywords=[])
+    is_recent = ast.Compare(left=cls, ops=[ast.In()], comparators=[_hook(Hook.RECENT)])
+    return _placed(ast.IfExp(test=is_recent, body=value, orelse=call), value)
+
+
+def _hook(hook: Hook) -> ast.Name:
+    return ast.Name(id=hook.value, ctx=ast.Load())
+
+
+def check_statement(node: ast.stmt, *, at_end: bool) -> ast.If:
     """A statement that raises if the run has expired, on the first or the last line of another one."""
-    check = ast.Call(func=ast.Name(id=Hook.CHECK.value, ctx=ast.Load()), args=[], keywords=[])
-    statement = ast.Expr(value=check)
+    check = ast.Call(func=_hook(Hook.CHECK), args=[], keywords=[])
+    statement = ast.If(test=_hook(Hook.EXPIRED), body=[ast.Expr(value=check)], orelse=[])
     if at_end and node.end_lineno is not None and node.end_col_offset is not None:
         statement.lineno = statement.end_lineno = node.end_lineno
         statement.col_offset = statement.end_col_offset = node.end_col_offset
@@ -58,8 +82,7 @@ def check_statement(node: ast.stmt, *, at_end: bool) -> ast.Expr:
 
 def stop_handler(handler: ast.ExceptHandler) -> ast.ExceptHandler:
     """`except stop: raise`, to stand before a tenant's first handler."""
-    name = ast.Name(id=Hook.STOP.value, ctx=ast.Load())
-    return _placed(ast.ExceptHandler(type=name, name=None, body=[ast.Raise(exc=None, cause=None)]), handler)
+    return _placed(ast.ExceptHandler(type=_hook(Hook.STOP), name=None, body=[ast.Raise(exc=None, cause=None)]), handler)
 
 
 def guard_exits(block: list[ast.stmt], *, in_loop: bool = False) -> list[ast.stmt]:

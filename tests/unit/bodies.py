@@ -31,7 +31,7 @@ def make_namespace(printed: list[str] | None = None, *, check: Any = never, **na
 
     return {
         "__builtins__": make_builtins(
-            print_=print_, importer=Modules(DEFAULT_MODULES).importer, stop=Expired, check=check
+            print_=print_, importer=Modules(DEFAULT_MODULES).importer, stop=Expired, check=check, expired=(check,)
         ),
         "__name__": "workspace tests",
         "cache": {},

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.python import policy
 from sandbox.python.compiler import compile_body
+from sandbox.python.rewrites import Hook
 from tests.unit.bodies import cases, refusal, run
 
 ORDINARY = cases("ordinary")
@@ -71,7 +72,7 @@ BINDINGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("hook", ["__skep_check__", "__skep_stop__", "__skep_private__", "__import__", "__builtins__"])
+@pytest.mark.parametrize("hook", [*Hook, "__import__", "__builtins__"])
 @pytest.mark.parametrize("position", BINDINGS)
 def test_no_position_takes_a_name_of_ours_or_of_the_interpreter(position: str, hook: str) -> None:
     assert refusal(position.format(hook))
