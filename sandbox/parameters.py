@@ -110,7 +110,8 @@ class Signature:
     def __init__(self, specifications: Mapping[str, Mapping[str, Any]]) -> None:
         self.parameters = {name: Parameter(name, specification) for name, specification in specifications.items()}
         self.named = named_parameters(tuple(self.parameters))
-        self._takes_all_by_name = len(self.named) == len(self.parameters)
+        self.takes_all_by_name = len(self.named) == len(self.parameters)
+        """Whether every parameter is a name in the body's scope."""
 
     def bind_json(self, parameters_json: bytes) -> tuple[dict[str, Any], list[Any]]:
         """The whole mapping and the arguments, from JSON. Raises: ParametersRefused."""
@@ -169,7 +170,7 @@ class Signature:
         return values, self._arguments(values)
 
     def _arguments(self, values: dict[str, Any]) -> list[Any]:
-        if self._takes_all_by_name:
+        if self.takes_all_by_name:
             return list(values.values())
         return [values[name] for name in self.named]
 

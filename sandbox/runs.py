@@ -10,7 +10,7 @@ import inspect
 import time
 import types
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from typing import Any, Final
 
 from sandbox.console import Console
@@ -95,51 +95,54 @@ class Running:
 RUNNING: Final = Running()
 
 
-class Attributed(Coroutine[Any, Any, Any]):
-    """A coroutine that announces its run before each step, and that a deadline stops for good.
+@types.coroutine
+def _steps(coroutine: Coroutine[Any, Any, Any], run: RunState) -> Generator[Any, Any, Any]:
+    """Announces the run before each step of a coroutine, and lets a deadline stop it for good.
 
-    What ends a run stays within it: `RunExpired` leaves as a cancellation, since another run may be waiting for this
-    task, and an exit as an error, since asyncio would end the loop for it.
+    First it wants to be sent the task that it becomes. A cancellation of an expired run arrives as what cannot be
+    caught. What ends a run stays within it: `RunExpired` leaves as a cancellation, since another run may be waiting
+    for this task, and an exit as an error, since asyncio would end the loop for it.
     """
+    task = yield
+    send = coroutine.send
+    value = yielded = thrown = None
+    try:
+        while True:
+            try:
+                value = yield yielded
+            except BaseException as error:  # noqa: BLE001  # whatever it is, it is for the coroutine
+                thrown = RunExpired() if run.expired and not isinstance(error, GeneratorExit) else error
+            # Not held on to: it may be a future with a large result.
+            yielded = None
+            if run.abandoned:
+                _graveyard.append(coroutine)
+                raise asyncio.CancelledError
+            outer = RUNNING.run
+            RUNNING.run = run
+            try:
+                yielded = send(value) if thrown is None else coroutine.throw(thrown)
+            except StopIteration as stop:
+                return stop.value
+            except RunExpired:
+                raise asyncio.CancelledError from None
+            except (SystemExit, KeyboardInterrupt) as error:
+                raise RuntimeError(f"{type(error).__name__} in a task") from error
+            finally:
+                RUNNING.run = outer
+                thrown = None
+    finally:
+        run.tasks.discard(task)
+        task = None  # it may keep an exception, and that this frame
 
-    __slots__ = ("__name__", "__qualname__", "_coroutine", "_run")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], run: RunState) -> None:
-        self._coroutine = coroutine
-        self._run = run
-        self.__name__ = self.__qualname__ = "task"
+async def _task(steps: Awaitable[Any]) -> Any:
+    """What a task is made of: asyncio takes nothing but coroutines, and steps them without a call of ours."""
+    return await steps
 
-    def send(self, value: Any) -> Any:
-        """One step on behalf of the run."""
-        return self._step(self._coroutine.send, value)
 
-    def throw(self, *error: Any) -> Any:
-        """Throw on behalf of the run; a cancellation of an expired run arrives as what cannot be caught."""
-        if self._run.expired:
-            error = (RunExpired(),)
-        return self._step(self._coroutine.throw, *error)
-
-    def close(self) -> None:
-        """Close on behalf of the run."""
-        self._step(self._coroutine.close)
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._coroutine.__await__()
-
-    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
-        if self._run.abandoned:
-            _graveyard.append(self._coroutine)
-            raise asyncio.CancelledError
-        outer, RUNNING.run = RUNNING.run, self._run
-        try:
-            return step(*args)
-        except RunExpired:
-            raise asyncio.CancelledError from None
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError(f"{type(error).__name__} in a task") from error
-        finally:
-            RUNNING.run = outer
-
+# The `repr` of a task shows what it is made of, and where that is.
+_task.__code__ = _task.__code__.replace(co_filename="<skep>", co_name="task", co_firstlineno=1)
+_task.__name__ = _task.__qualname__ = "task"
 
 _graveyard: Final[list[Coroutine[Any, Any, Any]]] = []
 """Coroutines that had their chance. Kept, because collecting one would run its clean-up after all."""
@@ -152,7 +155,7 @@ def task_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
     a coroutine: its `throw` could do as it likes.
     """
     run = RUNNING.run
-    if not _is_coroutine(coroutine):
+    if type(coroutine) is not types.CoroutineType and not _is_marked(coroutine):
         raise TypeError(f"a coroutine is needed, not {type(coroutine).__name__}")
     if run is None or run.expired:
         coroutine.close()
@@ -170,16 +173,17 @@ def spawn(coroutine: Coroutine[Any, Any, Any], run: RunState) -> "asyncio.Task[A
 def _start_task(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], run: RunState, **options: Any
 ) -> "asyncio.Task[Any]":
-    task = asyncio.Task(Attributed(coroutine, run), loop=loop, **options)
+    options.pop("eager_start", None)  # the first step is for the loop to take, like any other
+    steps = _task(_steps(coroutine, run))
+    steps.send(None)
+    task = asyncio.Task(steps, loop=loop, **options)
     run.tasks.add(task)
-    task.add_done_callback(run.tasks.discard)
+    steps.send(task)
     return task
 
 
-def _is_coroutine(value: object) -> bool:
-    if type(value) is types.CoroutineType:
-        return True
-    # asyncio wraps other awaitables in generators that are marked as coroutines.
+def _is_marked(value: object) -> bool:
+    """Whether this is a generator that is marked as a coroutine: asyncio wraps other awaitables in those."""
     return isinstance(value, types.GeneratorType) and bool(value.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE)
 
 

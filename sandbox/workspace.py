@@ -141,10 +141,15 @@ class Workspace:
 
 def _sibling(function: Function) -> Callable[..., Awaitable[Any]]:
     """What other functions of the workspace see: called positionally in parameter order or by keyword."""
+    body, signature = function.body, function.signature
+    names = signature.named if signature.takes_all_by_name else None
 
     def call(*args: Any, **named: Any) -> Awaitable[Any]:
-        parameters, arguments = function.signature.bind_call(function.name, args, named)
-        return function.body(parameters, *arguments)
+        # Everything by name and in order: what is bound is what was given.
+        if not args and tuple(named) == names:
+            return body(named, *named.values())
+        parameters, arguments = signature.bind_call(function.name, args, named)
+        return body(parameters, *arguments)
 
     call.__name__ = call.__qualname__ = function.name
     return call

@@ -54,6 +54,8 @@ class Facade:
         return self
 
 
+_IMPORTED_MAX: Final = 256
+"""Statements that one workspace's answers are kept for; inline bodies bring ever new ones."""
 _NOTHING: Final = Facade("", {})
 
 
@@ -82,6 +84,7 @@ class Modules:
         self._offered = _expanded(self.allowed)
         self._overrides = overrides
         self._facades: dict[str, Facade] = {}
+        self._imported: dict[tuple[str, Iterable[str] | None, int], Facade] = {}
 
     def importer(
         self,
@@ -97,6 +100,15 @@ class Modules:
             # `datetime.strptime` does, asks through the builtins of whoever called it, and ignores what it gets.
             importlib.import_module(name)
             return _NOTHING
+        statement = (name, fromlist, level)
+        # A body imports what it needs each time it is run.
+        if statement not in self._imported:
+            if len(self._imported) >= _IMPORTED_MAX:
+                self._imported.clear()
+            self._imported[statement] = self._import(name, fromlist, level)
+        return self._imported[statement]
+
+    def _import(self, name: str, fromlist: Iterable[str] | None, level: int) -> Facade:
         wanted = tuple(fromlist or ())
         if level:
             raise ImportError("relative imports are not offered: call the other functions of the workspace by name")
