@@ -23,6 +23,7 @@ from bench.compiling import measure_compiling
 from bench.errors import MeasureError
 from bench.fetch import measure_fetch
 from bench.jail import measure_jail
+from bench.kernels import measure_kernels
 from bench.load import Load, open_load
 from bench.memory import measure_memory
 from bench.neighbours import measure_neighbours
@@ -41,6 +42,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "jail": measure_jail,
     "neighbours": measure_neighbours,
     "fetch": measure_fetch,
+    "kernels": measure_kernels,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100

@@ -1,9 +1,5 @@
 """What a hostile workspace does to the callers of another: its p99 beside an attack, against its p99 alone."""
 
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 from typing import Final
 
@@ -11,7 +7,7 @@ from bench.attacks import ATTACKS, Attack
 from bench.errors import MeasureError
 from bench.load import Job, Load, open_load
 from bench.options import Options
-from bench.processes import machine_cpu_s, tree_cpu_s
+from bench.processes import OTHERS_MAX_PERCENT, watch_others
 from bench.servers import open_skep
 from bench.stats import p99s_ms
 from bench.targets import Figure, Measured
@@ -26,8 +22,6 @@ WARMUP_S: Final = 0.25
 """Long enough for an attack to be in full swing before anything is measured beside it."""
 ROOM_S: Final = 0.5
 """By so much an attack outlasts what is measured beside it, the time to connect and report left aside."""
-OTHERS_MAX_PERCENT: Final = 10
-"""More of the processors for processes that are not ours, and what is measured is how those disturb."""
 
 ALONE, BESIDE = "alone", "beside"
 Blocks = dict[tuple[str, str, int], list[float]]
@@ -51,7 +45,7 @@ def measure_neighbours(load: Load, options: Options) -> Measured:
                 deploy(connection, attack.workspace, attack.document)
         for _ in range(options.attack_rounds):
             for attack in ATTACKS:
-                with _others(shares):
+                with watch_others(shares):
                     _call(load, options, skep.port, blocks, (attack.name, ALONE))
                 job = _attack_job(attack, options, skep.port)
                 attacker.start(job)
@@ -62,15 +56,6 @@ def measure_neighbours(load: Load, options: Options) -> Measured:
                 if was_early:
                     raise MeasureError(f"the {attack.name} was over before what was to be measured beside it")
     return _report(blocks, statuses, shares)
-
-
-@contextmanager
-def _others(shares: list[float]) -> Iterator[None]:
-    """Add how much of the processors, in percent, went to processes that are not ours."""
-    started, machine_s, own_s = time.monotonic(), machine_cpu_s(), tree_cpu_s(os.getpid())
-    yield
-    others_s = machine_cpu_s() - machine_s - (tree_cpu_s(os.getpid()) - own_s)
-    shares.append(max(others_s, 0.0) / (time.monotonic() - started) / (os.cpu_count() or 1) * 100)
 
 
 def _call(load: Load, options: Options, port: int, blocks: Blocks, kind: tuple[str, str]) -> None:

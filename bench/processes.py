@@ -3,13 +3,16 @@
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.errors import MeasureError
 
+OTHERS_MAX_PERCENT: Final = 10
+"""More of the processors for processes that are not ours, and what is measured is how those disturb."""
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _KIB_PER_MIB: Final = 1024
 # Fields of /proc/<pid>/stat after the closing bracket of the name, see proc_pid_stat(5).
@@ -79,6 +82,15 @@ def machine_cpu_s() -> float:
     """Time that all processors together have been busy, whoever with, what the host took from a guest included."""
     fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     return (sum(fields[:_GUEST]) - fields[_IDLE] - fields[_IOWAIT]) / _TICKS_PER_S
+
+
+@contextmanager
+def watch_others(shares: list[float]) -> Iterator[None]:
+    """Add how much of the processors, in percent, went to processes that are not ours."""
+    started, machine_s, own_s = time.monotonic(), machine_cpu_s(), tree_cpu_s(os.getpid())
+    yield
+    others_s = machine_cpu_s() - machine_s - (tree_cpu_s(os.getpid()) - own_s)
+    shares.append(max(others_s, 0.0) / (time.monotonic() - started) / (os.cpu_count() or 1) * 100)
 
 
 def has_filter(pid: int) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bench.kernel_functions import KERNELS
+
 Verdict = Literal["PASS", "miss", "void", ""]
 
 
@@ -39,6 +41,9 @@ TARGETS: Final = {
         for attack in ("memory bomb", "fork bomb", "log flood", "spinning loop")
         for callers in ("1 caller", "4 callers")
     },
+    # Times the speed of the same source in a plain Python.
+    **{f"kernel: {kernel}": Target("≥", 0.8) for kernel in KERNELS.values()},
+    "kernels, geometric mean": Target("≥", 0.92),
 }
 
 

@@ -1,0 +1,104 @@
+"""The speed of tenant code: kernels in a worker against the same source in a plain Python of the same version."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import geometric_mean, median
+from typing import Final
+
+from bench.errors import MeasureError
+from bench.kernel_functions import KERNELS, read_functions, timed
+from bench.load import Load
+from bench.options import Options
+from bench.processes import OTHERS_MAX_PERCENT, watch_others
+from bench.servers import open_skep
+from bench.targets import Figure, Measured
+from bench.wire import Connection
+from bench.workspaces import deploy
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_MS: Final = 1e3
+
+
+def measure_kernels(_load: Load, options: Options) -> Measured:
+    """The sides take turns at each kernel, and at going first. Each says itself how long it took, and what came out."""
+    rounds_s: dict[str, dict[str, list[float]]] = {kernel: {"worker": [], "native": []} for kernel in KERNELS}
+    shares: list[float] = []
+    with _native() as native, open_skep() as skep, Connection(skep.port) as connection:
+        document = {
+            name: {"code": function.code, "parameters": {parameter: {} for parameter in function.parameters}}
+            for name, function in read_functions().items()
+        }
+        deploy(connection, "kernels", {"functions": document})
+        for number in range(options.rounds + 1):
+            with watch_others(shares):
+                for kernel, seconds in rounds_s.items():
+                    results: dict[str, object] = {}
+                    for side in ("native", "worker") if number % 2 else ("worker", "native"):
+                        elapsed_s, results[side] = (
+                            _ask(native, kernel) if side == "native" else _run(connection, kernel)
+                        )
+                        if number:  # the first is a warm-up
+                            seconds[side].append(elapsed_s)
+                    _compare(kernel, results)
+    return _report(rounds_s, shares)
+
+
+def _compare(kernel: str, results: dict[str, object]) -> None:
+    if results["worker"] != results["native"]:
+        told = (f"{side}: {str(result)[:200]}" for side, result in results.items())
+        raise MeasureError(f"the kernel {kernel} gives different results; {', '.join(told)}")
+
+
+def _run(connection: Connection, kernel: str) -> tuple[float, object]:
+    answer = connection.ask("POST", f"/v2/functions/kernels/run/{timed(kernel)}", {"parameters": {}})
+    elapsed_s, result = json.loads(answer.body)["result"]
+    return elapsed_s, result
+
+
+@contextmanager
+def _native() -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.native_kernels"],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,  # Ctrl-C is for the benchmark, which then ends it
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _ask(process: "subprocess.Popen[str]", kernel: str) -> tuple[float, object]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{kernel}\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        raise MeasureError(f"the native process ended while it ran {kernel}")
+    elapsed_s, result = json.loads(answer)
+    return elapsed_s, result
+
+
+def _report(rounds_s: dict[str, dict[str, list[float]]], shares: list[float]) -> Measured:
+    figures: list[Figure] = []
+    # Whoever shares a processor with others loses a run's time here and there; at 20 ms a run that is no rounding.
+    is_void = median(shares) > OTHERS_MAX_PERCENT
+    for kernel, seconds in rounds_s.items():
+        ratio = median(native / worker for native, worker in zip(seconds["native"], seconds["worker"], strict=True))
+        detail = f"worker {median(seconds['worker']) * _MS:.1f} ms, native {median(seconds['native']) * _MS:.1f} ms"
+        figures.append(Figure(f"kernel: {KERNELS[kernel]}", ratio, "x native", detail, is_void))
+    ratios = [figure.value for figure in figures]
+    worst = min(figures, key=lambda figure: figure.value)
+    detail = f"of {len(ratios)}; the slowest is {worst.name.removeprefix('kernel: ')}"
+    figures.append(Figure("kernels, geometric mean", geometric_mean(ratios), "x native", detail, is_void))
+    data: dict[str, object] = {f"{kernel}: seconds": seconds for kernel, seconds in rounds_s.items()}
+    return Measured(figures, data | {"others_percent": shares})
