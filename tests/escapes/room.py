@@ -127,6 +127,7 @@ def run_escape(escape: Escape) -> str:
             importer=Modules(DEFAULT_MODULES).importer,
             stop=Expired,
             check=clock.check,
+            expired=(clock,),
         ),
         "__name__": "workspace tests",
         "cache": {},
