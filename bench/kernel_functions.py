@@ -21,7 +21,10 @@ KERNELS: Final = {
     "async_fan_out": "async fan-out",
 }
 """By the name of its function, what a kernel is called in the table."""
-_SIBLINGS: Final = {"async_sibling": ("number",)}
+BARE_CALLS: Final = {"async_calls": "async fan-out, siblings that do nothing"}
+"""No work but what a sibling's call and its task cost by themselves: measured, and in no target."""
+ALL: Final = KERNELS | BARE_CALLS
+_SIBLINGS: Final = {"async_sibling": ("number",), "async_call": ("number",)}
 """What kernels call, with their parameters. Kernels take none."""
 _SOURCES: Final = Path(__file__).with_name("kernel_sources")
 _TIMED: Final = """
@@ -44,7 +47,7 @@ class Function:
 def read_functions() -> dict[str, Function]:
     """Every kernel, what kernels call, and for each kernel the function that says how many seconds it took."""
     functions = {name: Function(_read(name), parameters) for name, parameters in _SIBLINGS.items()}
-    for kernel in KERNELS:
+    for kernel in ALL:
         functions[kernel] = Function(_read(kernel))
         functions[timed(kernel)] = Function(_TIMED.format(kernel=kernel))
     return functions
