@@ -63,7 +63,7 @@ def guarded_attribute(obj: Any, name: str, /) -> Any:  # noqa: PLR0911 - a table
         case "__class__":
             return type_of(obj)
         case "__dict__":
-            return variables(obj)
+            return _dict_of(obj)
         case "format" | "format_map":
             return made_safe(builtins.getattr(obj, name), name)
         case "__setattr__":
@@ -79,6 +79,14 @@ def guarded_attribute(obj: Any, name: str, /) -> Any:  # noqa: PLR0911 - a table
             return _future_method(obj, name)
         case _:
             return _own_method(obj, name)
+
+
+def _dict_of(obj: Any) -> Any:
+    try:
+        return variables(obj)
+    except TypeError as error:
+        # `hasattr(obj, "__dict__")` asks, and an attribute that is not there is no other error.
+        raise AttributeError(str(error)) from None
 
 
 def _future_method(obj: Any, name: str) -> Any:
