@@ -6,7 +6,7 @@ tells the type of an object and does nothing else, because the real one makes cl
 
 import builtins
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sandbox.python import names, ownership
@@ -201,11 +201,18 @@ def delattr(obj: Any, name: str, /) -> None:  # noqa: A001 - what tenant code se
     builtins.delattr(obj, name)
 
 
-def variables(obj: Any = _MISSING, /) -> dict[str, Any]:
-    """The attributes of one of the tenant's own objects, as a dict that writes through. Raises: TypeError."""
+def variables(obj: Any = _MISSING, /) -> Mapping[str, Any]:
+    """The attributes of one of the tenant's own objects, as a dict that writes through; those of a class, to read.
+
+    Raises: TypeError.
+    """
     if obj is _MISSING:
         raise TypeError("vars() needs an object here: the local names of a function are not offered as a dict")
     cls = builtins.type(obj)
+    if isinstance(obj, builtins.type) and ownership.is_own(obj):
+        return types.MappingProxyType(
+            {name: value for name, value in obj.__dict__.items() if _is_shown(obj, name, value)}
+        )
     if ownership.is_own(cls):
         ownership.private(obj, "_")  # a class that keeps a library's objects in its instances does not show them
     if ownership.is_own(cls) or cls is types.SimpleNamespace:
@@ -214,6 +221,19 @@ def variables(obj: Any = _MISSING, /) -> dict[str, Any]:
     raise TypeError(
         f"vars() argument must be an object of one of your own classes, not {builtins.type(obj).__name__!r}"
     )
+
+
+def _is_shown(cls: builtins.type, name: str, value: object) -> bool:
+    """May tenant code see this entry of its own class's dict? A copy of it holds what `cls.name` would give anyway."""
+    match names.reading(name):
+        case Verdict.NATIVE:
+            return True
+        case Verdict.PRIVATE:
+            return ownership.is_open(cls, name)
+        case Verdict.GUARDED:
+            return isinstance(value, types.FunctionType)
+        case _:
+            return False
 
 
 def dir(*args: Any) -> list[str]:  # noqa: A001 - what tenant code sees its name is

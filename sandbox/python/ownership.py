@@ -174,7 +174,7 @@ def private(obj: Any, name: str, /) -> Any:
         if refused <= NEVER_RECENT:
             _remember(type(obj))
         return obj
-    if _is_open(obj, name):
+    if is_open(obj, name):
         return obj
     raise AttributeError(
         f"the attribute {name!r} of {type(obj).__name__!r} objects is internal to their library: use a public one"
@@ -196,7 +196,8 @@ def _has(cls: type, name: str) -> bool:
     return any(name in base.__dict__ for base in cls.__mro__)
 
 
-def _is_open(obj: Any, name: str) -> bool:
+def is_open(obj: Any, name: str) -> bool:
+    """May tenant code use this private attribute of what is no object of its own classes?"""
     if isinstance(obj, type):
         # A class also has what its metaclass has, and that is never the tenant's: `_convert_` of enums reads modules.
         refused = None if _has(type(obj), name) else _own.get(ref(obj))
