@@ -102,7 +102,8 @@ def _own_method(obj: Any, name: str) -> Any:
     if not isinstance(obj, builtins.type):
         cls = subject if isinstance(subject, builtins.type) else builtins.type(subject)
         # Binding a function by hand is harmless: `f.__get__(obj)`.
-        if ownership.is_own(cls) or (name == "__get__" and cls is types.FunctionType):
+        bound_by_hand = name == "__get__" and cls is types.FunctionType
+        if bound_by_hand or ownership.is_own(cls) or (name == "__new__" and ownership.is_own_enum(cls)):
             return builtins.getattr(obj, name)
         raise AttributeError(_own_only(name))
     if ownership.is_own(next((base for base in obj.__mro__ if name in base.__dict__), obj)):
@@ -112,7 +113,8 @@ def _own_method(obj: Any, name: str) -> Any:
     def checked(*args: Any, **options: Any) -> Any:
         first = args[0] if args else None
         # `Base.__init__(self)` and `Base.__new__(cls)`.
-        if not ownership.is_own(first if isinstance(first, builtins.type) else builtins.type(first)):
+        cls = first if isinstance(first, builtins.type) else builtins.type(first)
+        if not (ownership.is_own(cls) or (name == "__new__" and ownership.is_own_enum(cls))):
             raise AttributeError(_own_only(name))
         return native(*args, **options)
 

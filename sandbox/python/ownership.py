@@ -7,6 +7,7 @@ attributes are guarded at run time by asking whether the class is one that tenan
 
 import asyncio.mixins
 import enum
+import sys
 import types
 import typing
 from email.policy import Policy
@@ -93,6 +94,14 @@ def keeps_internals(cls: type) -> bool:
 def is_own(cls: type) -> bool:
     """Was this class made by tenant code?"""
     return ref(cls) in _own
+
+
+def is_own_enum(cls: type) -> bool:
+    """Is this an enum of the tenant's? It makes its members before its class statement has ended and `adopt` is called.
+
+    A namespace of tenant code has the name of no module, so no class of a library is taken for one.
+    """
+    return issubclass(cls, enum.Enum) and cls.__module__ not in sys.modules
 
 
 def adopt(cls: type) -> None:
