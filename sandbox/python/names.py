@@ -23,7 +23,7 @@ class Verdict(Enum):
     """What a name says about an attribute."""
 
     NATIVE = "nothing to check"
-    PRIVATE = "one leading underscore: only on objects of the tenant's own classes"
+    PRIVATE = "one leading underscore: or `ATTACHABLE`: only on the tenant's own classes and their objects"
     GUARDED = "useful, but only in a form that is safe"
     REFUSED = "never"
 
@@ -45,6 +45,15 @@ DEFINABLE: Final = frozenset(
 """Dunder names a class body may bind. Missing on purpose: `__del__` (what it raises is swallowed, a deadline too),
 `__getattribute__` (it would hear every name that trusted code asks an object for), `__reduce__` and its kin (`copy`
 sets attributes of any name from what they return), and whatever changes what an object is: `__class__`, `__dict__`."""
+
+ATTACHABLE: Final = DEFINABLE - frozenset(
+    words("""
+    __new__ __getattr__ __setattr__ __delattr__ __dir__ __get__ __set__ __delete__ __set_name__ __init_subclass__
+    __class_getitem__ __copy__ __deepcopy__ __replace__ __slots__ __doc__
+    """)
+)
+"""Of these, the ones that may be set on a tenant's own class after it was made, as class decorators do, and that a
+function may have for local names on the way there."""
 
 MATCH_ARGS: Final = "__match_args__"
 """Positional patterns read whatever attributes this names, so it may only be a literal that can be checked."""
@@ -129,6 +138,8 @@ def reading(name: str) -> Verdict:
 
 def writing(name: str) -> Verdict:
     """May an attribute of this name be set or deleted?"""
+    if name in ATTACHABLE:
+        return Verdict.PRIVATE
     if name.startswith("__"):
         return Verdict.NATIVE if name in STORABLE else Verdict.REFUSED
     if name in REFUSED:

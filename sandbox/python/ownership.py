@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import ref
 
-from sandbox.python.names import NEVER_RECENT, Verdict, reading
+from sandbox.python.names import ATTACHABLE, NEVER_RECENT, Verdict, reading
 from sandbox.python.words import words
 
 _OPEN_MODULES: Final = frozenset(
@@ -185,6 +185,8 @@ def private(obj: Any, name: str, /) -> Any:
         return obj
     if is_open(obj, name):
         return obj
+    if name in ATTACHABLE:
+        raise AttributeError(f"the attribute {name!r} can be set on your own classes only")
     raise AttributeError(
         f"the attribute {name!r} of {type(obj).__name__!r} objects is internal to their library: use a public one"
     )
@@ -207,6 +209,8 @@ def _has(cls: type, name: str) -> bool:
 
 def is_open(obj: Any, name: str) -> bool:
     """May tenant code use this private attribute of what is no object of its own classes?"""
+    if name in ATTACHABLE:
+        return isinstance(obj, type) and is_own(obj)
     if isinstance(obj, type):
         # A class also has what its metaclass has, and that is never the tenant's: `_convert_` of enums reads modules.
         refused = None if _has(type(obj), name) else _own.get(ref(obj))
