@@ -5,6 +5,8 @@ tells the type of an object and does nothing else, because the real one makes cl
 """
 
 import builtins
+import inspect
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -66,6 +68,8 @@ def guarded_attribute(obj: Any, name: str, /) -> Any:  # noqa: PLR0911 - a table
             return _dict_of(obj)
         case "format" | "format_map":
             return made_safe(builtins.getattr(obj, name), name)
+        case "__annotations__":
+            return _annotations_of(obj)
         case "__setattr__":
             return _checked_method(obj, name, names.writing, name_at=-2)
         case "__delattr__":
@@ -87,6 +91,22 @@ def _dict_of(obj: Any) -> Any:
     except TypeError as error:
         # `hasattr(obj, "__dict__")` asks, and an attribute that is not there is no other error.
         raise AttributeError(str(error)) from None
+
+
+def _annotations_of(obj: Any) -> dict[str, Any]:
+    """A copy of the annotations of one of the tenant's own classes, objects or functions. Raises: AttributeError."""
+    if isinstance(obj, types.FunctionType):
+        # A namespace of tenant code has the name of no module.
+        if obj.__module__ not in sys.modules:
+            return inspect.get_annotations(obj)
+    elif isinstance(obj, builtins.type):
+        if ownership.is_own(obj):
+            return inspect.get_annotations(obj)
+    else:
+        annotated = (cls for cls in builtins.type(obj).__mro__ if "__annotations__" in cls.__dict__)
+        if (cls := next(annotated, None)) is not None and ownership.is_own(cls):
+            return inspect.get_annotations(cls)
+    raise AttributeError("the attribute '__annotations__' can be read of your own classes and functions only")
 
 
 def _future_method(obj: Any, name: str) -> Any:

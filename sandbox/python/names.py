@@ -69,6 +69,7 @@ FUTURE_METHODS: Final = frozenset({"add_done_callback", "remove_done_callback", 
 
 GUARDED: Final = (
     frozenset({"format", "format_map", "__class__", "__dict__", "__setattr__", "__delattr__", "__getattribute__"})
+    | {"__annotations__"}
     # Views of a library's own dict, which `view | other` hands to `other`.
     | {"__members__", "groupindex"}
     | OWN_METHODS
@@ -165,7 +166,7 @@ _ADVICE: Final = {
     "__mro__": "use isinstance() or issubclass()",
     "mro": "use isinstance() or issubclass()",
     "__subclasses__": "keep a list in __init_subclass__",
-    "__annotations__": "use dataclasses.fields() or a table of your own",
+    "__annotations__": "annotate names in the class body",
     "__dataclass_fields__": "use dataclasses.fields()",
     "__traceback__": "use traceback.format_exc()",
     "__del__": "use a context manager or try/finally",
