@@ -34,8 +34,10 @@ ONLY: Final[dict[str, frozenset[str]]] = {
         "abc": "ABC abstractmethod abstractclassmethod abstractproperty abstractstaticmethod",
         # No loops, no processes, no threads, no streams, no sight of other runs' tasks.
         "asyncio": """
-            sleep gather wait_for timeout create_task Lock Semaphore Event Queue TimeoutError CancelledError QueueEmpty
-            QueueFull QueueShutDown
+            sleep gather wait wait_for as_completed timeout create_task iscoroutine iscoroutinefunction
+            Lock Semaphore BoundedSemaphore Event Condition Barrier Queue PriorityQueue LifoQueue
+            FIRST_COMPLETED FIRST_EXCEPTION ALL_COMPLETED
+            TimeoutError CancelledError BrokenBarrierError QueueEmpty QueueFull QueueShutDown
         """,
         "bz2": "BZ2Compressor BZ2Decompressor compress decompress",
         "dataclasses": """
