@@ -4,6 +4,7 @@
 tells the type of an object and does nothing else, because the real one makes classes from a dict of any names.
 """
 
+import abc
 import builtins
 import inspect
 import sys
@@ -44,6 +45,18 @@ class type(metaclass=_TypeMeta):  # noqa: A001, N801 - what tenant code sees its
     """The `type` of tenant code."""
 
     __slots__ = ()
+
+
+class _AbcMeta:
+    """Stands for `abc.ABCMeta` in class statements; the real one makes classes from a dict of any names."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<class 'abc.ABCMeta'>"
+
+
+ABC_META: Final = _AbcMeta()
 
 
 def type_of(obj: object) -> object:
@@ -268,7 +281,10 @@ def dir(*args: Any) -> list[str]:  # noqa: A001 - what tenant code sees its name
 def build_class(body: Any, name: str, /, *bases: Any, **options: Any) -> Any:
     """A `class` statement. Raises: TypeError for a base that is not offered, and for metaclasses."""
     if "metaclass" in options:
-        raise TypeError("metaclasses are not offered: use __init_subclass__ or a class decorator")
+        if options.pop("metaclass") is not ABC_META:
+            raise TypeError("metaclasses are not offered: use __init_subclass__ or a class decorator")
+        if not any(isinstance(base, abc.ABCMeta) for base in bases):
+            bases = (*(base for base in bases if base is not object), abc.ABC)
     for base in bases:
         if not ownership.may_be_inherited(base):
             shown = base.__name__ if isinstance(base, builtins.type) else builtins.type(base).__name__

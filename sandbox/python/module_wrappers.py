@@ -204,6 +204,7 @@ def make_msgid(idstring: str | None = None, domain: str = "localhost") -> str:
 
 
 WRAPPERS: Final[Mapping[str, Mapping[str, object]]] = {
+    "abc": {"ABCMeta": guards.ABC_META},
     "copy": {"copy": safe_copy.copy, "deepcopy": safe_copy.deepcopy}
     | ({"replace": safe_copy.replace} if hasattr(copy, "replace") else {}),
     "dataclasses": {"dataclass": dataclass, "fields": fields},

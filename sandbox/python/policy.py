@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
-from sandbox.python import import_rules, names
+from sandbox.python import class_rules, import_rules, names
 from sandbox.python.builtins import NEVER_GLOBAL
 from sandbox.python.names import Verdict
 from sandbox.python.rewrites import Hook, check_statement, guard_exits, hook_call, private_owner, stop_handler
@@ -204,7 +204,7 @@ class Policy(RestrictingNodeTransformer):
         return self.node_contents_visit(node)
 
     def _assign(self, node: ast.Assign) -> ast.AST:
-        if self._scopes[-1] == "class" and _is_match_args(node):
+        if self._scopes[-1] == "class" and class_rules.is_match_args(node):
             node.value = self.visit(node.value)
             return node
         return self.node_contents_visit(node)
@@ -249,7 +249,8 @@ class Policy(RestrictingNodeTransformer):
     def _class(self, node: ast.ClassDef) -> ast.AST:
         self.check_name(node, node.name)
         for keyword in node.keywords:
-            if keyword.arg is None or keyword.arg == "metaclass":
+            may_stand = keyword.arg == "metaclass" and class_rules.may_be_metaclass(keyword.value)
+            if keyword.arg in {None, "metaclass"} and not may_stand:
                 self.error(keyword, "metaclasses are not offered: use __init_subclass__ or a class decorator")
         node.decorator_list = self._visit_all(node.decorator_list)
         node.bases = self._visit_all(node.bases)
@@ -286,15 +287,3 @@ class Policy(RestrictingNodeTransformer):
     def _with(self, node: Any) -> list[ast.AST]:
         self.node_contents_visit(node)
         return [node, check_statement(node, at_end=True)]
-
-
-def _is_match_args(node: ast.Assign) -> bool:
-    match node:
-        case ast.Assign(targets=[ast.Name(id=names.MATCH_ARGS)], value=ast.Tuple(elts=elements)):
-            return all(
-                isinstance(element, ast.Constant)
-                and isinstance(element.value, str)
-                and names.reading(element.value) is Verdict.NATIVE
-                for element in elements
-            )
-    return False
