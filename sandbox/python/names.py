@@ -52,8 +52,10 @@ ATTACHABLE: Final = DEFINABLE - frozenset(
     __class_getitem__ __copy__ __deepcopy__ __replace__ __slots__ __doc__
     """)
 )
-"""Of these, the ones that may be set on a tenant's own class after it was made, as class decorators do, and that a
-function may have for local names on the way there."""
+"""Of these, the ones that may be set on a tenant's own class after it was made, as class decorators do."""
+
+LOCAL: Final = ATTACHABLE | frozenset(words("__all__ __author__ __date__ __license__ __version__"))
+"""Dunder names that may be local ones: methods on their way to a class, and what scripts say about themselves."""
 
 MATCH_ARGS: Final = "__match_args__"
 """Positional patterns read whatever attributes this names, so it may only be a literal that can be checked."""

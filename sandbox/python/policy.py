@@ -119,7 +119,7 @@ class Policy(RestrictingNodeTransformer):
         if name is None or not name.startswith("__"):
             return
         in_class = self._scopes[-1] == "class"
-        if name in (names.DEFINABLE if in_class else names.ATTACHABLE) and not isinstance(node, ast.Global):
+        if name in (names.DEFINABLE if in_class else names.LOCAL) and not isinstance(node, ast.Global):
             return
         if names.mangled(name, self._class_name()) != name:
             return
