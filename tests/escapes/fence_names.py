@@ -5,7 +5,7 @@ import builtins as native
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.python import guards, module_wrappers, names, ownership, policy, safe_format
+from sandbox.python import class_rules, guards, module_wrappers, names, ownership, policy, safe_format
 from sandbox.python.names import Verdict
 from sandbox.python.words import words
 from tests.escapes.fence import Guard, both, nothing, put
@@ -138,6 +138,7 @@ _GUARDED: Final = {
     "format_map": "CVE-2023-41050",
     "__class__": "class that makes classes",
     "__dict__": "dict of a class",
+    "__annotations__": "annotations of a library's function",
     "__setattr__": "setattr by the method",
     "__delattr__": "delattr by the method",
     "__getattribute__": "getattribute by the method",
@@ -182,7 +183,9 @@ GUARDS: Final = [
         "metaclass that is a function",
     ),
     Guard("policy: names that cannot be bound", put(policy.Policy, check_name=nothing), "name of a hook, assignment"),
-    Guard("policy: names written out in __match_args__", put(policy, _is_match_args=_any_match_args), "frame by names"),
+    Guard(
+        "policy: names written out in __match_args__", put(class_rules, is_match_args=_any_match_args), "frame by names"
+    ),
     Guard(
         "policy: fields of a literal format string",
         put(policy, find_refused_field=nothing),

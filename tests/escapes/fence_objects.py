@@ -151,7 +151,7 @@ GUARDS: Final = [
         "private attribute of a class of its own",
     ),
     Guard(
-        "ownership: attributes of metaclasses", put(ownership, _is_open=_is_open), "private attribute of an enum class"
+        "ownership: attributes of metaclasses", put(ownership, is_open=_is_open), "private attribute of an enum class"
     ),
     Guard(
         "ownership: bases that are offered",
