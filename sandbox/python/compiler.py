@@ -22,6 +22,7 @@ from types import CodeType
 from typing import Final
 
 from sandbox.protocol import CodeError
+from sandbox.python.future import accept_future
 from sandbox.python.module_tables import offered_modules
 from sandbox.python.names import HOOK_PREFIX
 from sandbox.python.own_scope import binds, returns
@@ -126,6 +127,7 @@ def _compile(
 ) -> CodeType:
     tree = ast.parse(code, filename_of(name))
     with _RecursionRoom(_depth(tree)):
+        accept_future(tree)
         _apply_policy(name, code, tree, modules, siblings)
         module = _wrapped(name, tree, parameters)
         compiled: CodeType = compile(module, filename_of(name), "exec", dont_inherit=True)

@@ -15,7 +15,7 @@ def complaints(node: ast.Import | ast.ImportFrom, offered: Collection[str] | Non
     elif node.level:
         yield node, "relative imports are not offered: call the other functions of the workspace by name"
     elif node.module == "__future__":
-        yield node, "`from __future__ import …` is not needed and cannot stand in a function: leave it out"
+        yield node, "`from __future__ import …` can stand at the beginning only, for what Python knows: leave it out"
     else:
         yield from _from(node, node.module or "", offered)
 

@@ -96,7 +96,7 @@ REFUSED: list[tuple[str, int, int, str]] = [
     ("from json import _default_decoder", 1, 18, "only public names"),
     ("import urllib.request", 1, 8, "cannot be imported"),
     ("from urllib import parse, request", 1, 1, "cannot be imported"),
-    ("from __future__ import annotations", 1, 1, "leave it out"),
+    ("x = 1\nfrom __future__ import annotations", 2, 1, "leave it out"),
     ("global cache", 1, 1, "rebind it for other functions"),
     ("global len", 1, 1, "rebind it for other functions"),
     ("def f():\n  global open", 2, 3, "rebind it for other functions"),
