@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from sandbox.python.tracebacks import describe, safe_text
+from sandbox.python.tracebacks import describe, last_lines, safe_text
 
 
 class Log(Protocol):
@@ -204,7 +204,7 @@ def traceback_facade(print_: Callable[..., None]) -> dict[str, object]:
 
     def format_exception_only(exc: object, value: object = None) -> list[str]:
         error = value if isinstance(value, BaseException) else exc
-        return [f"{type(error).__name__}: {safe_text(error)}\n"]
+        return last_lines(error) if isinstance(error, BaseException) else ["NoneType: None\n"]
 
     def print_exc(*_args: object, **_options: object) -> None:
         print_(format_exc())

@@ -20,6 +20,7 @@ TRACEBACK_MAX_BYTES: Final = 32 * 1024
 _FRAMES_MAX: Final = 40
 _CHAIN_MAX: Final = 10
 _CHAIN_LOOKED_AT_MAX: Final = 1000
+_NOTES_MAX: Final = 20
 _LINE_MAX_CHARACTERS: Final = 300
 
 # Through the type, because an object of a tenant's class may have attributes of these names.
@@ -191,9 +192,25 @@ def _told(error: BaseException, sources: Mapping[str, str]) -> Iterator[str]:
         within = "" if frame.within == frame.function else f", in {frame.within}"
         yield f'  Function "{frame.function}", line {frame.line}{within}\n'
         yield from _source_lines(frame, sources)
+    yield from last_lines(error)
+
+
+def last_lines(error: BaseException) -> list[str]:
+    """What the traceback of an exception ends with: its type and text, and its notes."""
     # Without the place, which `str` adds: that line is in the text of the frames or nowhere the reader could look.
     text = safe_text(_SYNTAX_MESSAGE(error) if issubclass(type(error), SyntaxError) else error)
-    yield f"{type_name(error)}: {text}\n" if text else f"{type_name(error)}\n"
+    return [f"{type_name(error)}: {text}\n" if text else f"{type_name(error)}\n", *_notes(error)]
+
+
+def _notes(error: BaseException) -> Iterator[str]:
+    try:
+        # Not `getattr`, which would ask a tenant's `__getattr__`.
+        notes = object.__getattribute__(error, "__notes__")
+    except AttributeError:
+        return
+    if type(notes) is list:
+        for note in notes[:_NOTES_MAX]:
+            yield f"{safe_text(note) if issubclass(type(note), str) else safe_repr(note)}\n"
 
 
 @functools.lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from sandbox.python.tracebacks import (
     safe_repr,
     safe_text,
 )
-from tests.unit.bodies import load, make_namespace
+from tests.unit.bodies import load, make_namespace, run
 
 
 def raised(code: str, **siblings: str) -> Description:
@@ -30,6 +30,21 @@ def raised(code: str, **siblings: str) -> Description:
     except BaseException as error:  # noqa: BLE001 - tenant code raises what it likes
         return describe(error, {"hello": code, **siblings})
     raise AssertionError("nothing was raised")
+
+
+def test_the_last_lines_are_as_python_has_them() -> None:
+    """Without a colon where there is no text, and with the notes."""
+    error = ValueError()
+    assert tracebacks.last_lines(error) == ["ValueError\n"]
+    error.add_note("while reading\nthe file")
+    error.__notes__.append(7)  # type: ignore[arg-type]  # a tenant may
+    assert tracebacks.last_lines(error) == ["ValueError\n", "while reading\nthe file\n", "7\n"]
+    assert raised("e = KeyError('a')\ne.add_note('noted')\nraise e").traceback.endswith("KeyError: 'a'\nnoted\n")
+
+
+def test_format_exception_only_says_what_python_says() -> None:
+    body = "import traceback\nreturn [traceback.format_exception_only(error) for error in (ValueError(), None)]"
+    assert run(body) == [["ValueError\n"], ["NoneType: None\n"]]
 
 
 def test_a_traceback_has_the_tenants_lines_with_carets() -> None:
