@@ -197,4 +197,12 @@ def abandon_generator(generator: AsyncGenerator[Any, Any]) -> None:
     """The collector found an unfinished async generator; close it on behalf of whoever is running."""
     run = RUNNING.run
     if run is not None and not run.expired:
-        spawn(generator.aclose(), run)
+        spawn(_close_later(generator), run)
+
+
+async def _close_later(generator: AsyncGenerator[Any, Any]) -> None:
+    try:
+        # asyncio takes one turn to start the task that closes; programs can see in which order things are said.
+        await asyncio.sleep(0)
+    finally:
+        await generator.aclose()

@@ -160,7 +160,8 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  # whatever tenant code raises is a value here
             failure = error
         ending = self._ending(run, result, failure)
-        result = failure = None  # as in `_begin`
+        # As in `_begin`: what a generator says in its `finally` belongs to the logs that the answer ends.
+        result = failure = None
         self._answer(run, ending)
         self._outbox.flush()
 

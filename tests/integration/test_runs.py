@@ -50,6 +50,46 @@ async def test_the_cache_is_shared_by_functions_and_kept_across_runs(client: Cli
     assert (await client.run(workspace, "read")).result == 3
 
 
+@pytest.mark.parametrize("waits", ["", "import asyncio\nawait asyncio.sleep(0)\n"])
+async def test_what_a_generator_says_when_it_is_let_go_is_in_the_logs(
+    client: Client, workspace: str, waits: str
+) -> None:
+    """The traceback holds it until the run has ended; whether the run has waited for anything makes no difference."""
+    code = f"""{waits}
+def numbers():
+    try:
+        yield 1
+    finally:
+        print("let go")
+kept = numbers()
+next(kept)
+raise ValueError
+"""
+    answer = await client.inline(workspace, code)
+    assert answer.body["error"] == "FunctionError"
+    assert answer.messages == ["let go"]
+
+
+async def test_an_async_generator_that_is_let_go_is_closed_when_python_would_close_it(
+    client: Client, workspace: str
+) -> None:
+    code = """
+import asyncio
+async def numbers():
+    try:
+        yield 1
+    finally:
+        print("let go")
+kept = numbers()
+await anext(kept)
+del kept
+for turn in range(3):
+    print(turn)
+    await asyncio.sleep(0)
+"""
+    assert (await client.inline(workspace, code)).messages == ["0", "1", "let go", "2"]
+
+
 async def test_300_concurrent_runs_keep_their_logs_apart(client: Client, workspace: str) -> None:
     code = """
 import asyncio
