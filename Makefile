@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check lint types imports bench soak mutations clean
+.PHONY: help run test check lint types imports bench soak mutations differential clean
 
 help:
 	@echo "make run    serve on http://127.0.0.1:4000 (PORT, HOST and the other settings come from the environment)"
 	@echo "make test   the test suite      make check   lint, types, import rules, tests"
 	@echo "make bench  the benchmarks      make soak    20,000 ordinary runs, each answer checked (RUNS=…)"
 	@echo "make mutations   every guard of the language taken out in turn: which escapes then get through (minutes)"
+	@echo "make differential  20,000 generated programs, each outside and in a worker (PROGRAMS=…, SEED=…)"
 	@echo "make clean  remove .venv and caches"
 
 $(BIN)/python:
@@ -53,6 +54,11 @@ soak: $(VENV)/.dev
 
 mutations: $(VENV)/.dev
 	$(BIN)/python -m tests.escapes.mutations --all
+
+PROGRAMS ?= 20000
+SEED ?= 1
+differential: $(VENV)/.dev
+	$(BIN)/python -m tests.differential --programs $(PROGRAMS) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
