@@ -1,6 +1,8 @@
 """Makes a program smaller as long as it still differs, by leaving out statements and simplifying expressions."""
 
 import ast
+import contextlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
@@ -8,54 +10,67 @@ from typing import Final
 from tests.differential.outcomes import BATCH
 from tests.differential.programs import is_valid
 
-ELAPSED_MAX_S: Final = 15.0
+ELAPSED_MAX_S: Final = 30.0
 _BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 
+Change = Callable[[ast.AST, int], bool]
+"""Takes the thing of this number out of a node; was there one?"""
 Differing = Callable[[Sequence[str]], Awaitable[list[bool]]]
 """Which of these programs differ."""
 
 
 async def shrunk(program: str, differing: Differing) -> str:
-    """The smallest program found from this one that differs."""
+    """The smallest program found from this one that differs, in the time there is."""
     until = time.monotonic() + ELAPSED_MAX_S
-    while (smaller := await _next(program, differing, until=until)) is not None:
-        program = smaller
+    found: str | None = program
+    while found is not None:
+        program, found = found, None
+        # What takes most away is tried first, and again after every success.
+        for changes in _STAGES:
+            found = found or await _next(program, changes, differing, until=until)
     return program
 
 
-async def _next(program: str, differing: Differing, *, until: float) -> str | None:
-    candidates = sorted({text for text in _smaller(program) if len(text) < len(program) and is_valid(text)}, key=len)
+async def _next(program: str, changes: Sequence["Change"], differing: Differing, *, until: float) -> str | None:
+    smaller = {text for text in _changed(program, changes) if len(text) < len(program)}
+    candidates = sorted(smaller, key=len)
     for start in range(0, len(candidates), BATCH):
         if time.monotonic() > until:
             break
-        batch = candidates[start : start + BATCH]
+        batch = [text for text in candidates[start : start + BATCH] if is_valid(text)]
         for text, differs in zip(batch, await differing(batch), strict=True):
             if differs:
                 return text
     return None
 
 
-def _smaller(program: str) -> Iterator[str]:
-    """Programs with one thing less: half a block, a statement, the head of one, or a value."""
+def _changed(program: str, changes: Sequence["Change"]) -> Iterator[str]:
+    """Programs with one thing less."""
     count = sum(1 for _ in ast.walk(ast.parse(program)))
-    for index in range(count):
-        for change in _CHANGES:
+    for change in changes:
+        for index in range(1 if change is _cut else count):
             number, again = 0, True
             while again:
                 tree = ast.parse(program)
-                again = change(list(ast.walk(tree))[index], number)
+                again = change(next(itertools.islice(ast.walk(tree), index, None)), number)
                 number += 1
-                if again:
+                # Some strings cannot be written again before Python 3.12.
+                with contextlib.suppress(ValueError):
                     yield ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
-def _halve(node: ast.AST, number: int) -> bool:
-    body = getattr(node, "body", None)
-    if number > 1 or not isinstance(body, list) or len(body) < 4:
-        return False
-    half = len(body) // 2
-    body[:] = body[half:] if number else body[:half]
-    return True
+def _cut(tree: ast.AST, number: int) -> bool:
+    """Cut a run of statements out of the body: halves, then quarters, down to one."""
+    body = getattr(tree, "body", [])
+    size = len(body) // 2
+    while size:
+        runs = -(-len(body) // size)
+        if number < runs and runs > 1:
+            del body[number * size : (number + 1) * size]
+            return True
+        number -= runs
+        size //= 2
+    return False
 
 
 def _drop(node: ast.AST, number: int) -> bool:
@@ -102,4 +117,4 @@ def _simplify(node: ast.AST, number: int) -> bool:
 
 _SIMPLE: Final = (ast.Constant, ast.Name, ast.Starred, ast.FormattedValue)
 _NAMED: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_CHANGES: Final = (_halve, _drop, _unwrap, _simplify)
+_STAGES: Final[tuple[tuple[Change, ...], ...]] = ((_cut,), (_drop, _unwrap), (_simplify,))
