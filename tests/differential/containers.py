@@ -35,7 +35,8 @@ def items(w: Writer, depth: int = 0) -> str:
             with w.restricted(walrus=False, is_async=False):
                 body = _within(w, [name], deeper)
             kind = w.choices.pick(("map", "filter"))
-            return f"list({kind}(lambda {name}: {body}, {items(w, deeper)}))"
+            # A copy: what is called may make the list longer.
+            return f"list({kind}(lambda {name}: {body}, {items(w, deeper)}[:6]))"
         case 10:
             return f"[q + r for q, r in zip({items(w, deeper)}, {items(w, deeper)})]"
         case _:
@@ -61,7 +62,7 @@ def comprehension(w: Writer, depth: int) -> str:
     open_to, close = w.choices.pick((("[", "]"), ("sorted({", "})"), ("list(", ")")))
     lazy = open_to == "list("
     with w.restricted(walrus=False):
-        source = items(w, depth)
+        source = f"{items(w, depth)}[:6]"
     with w.restricted(is_async=w.place.is_async and not lazy, walrus=False, calls=depth < 2):
         form = w.choices.below(5)
         if form == 0:
@@ -105,7 +106,7 @@ def table(w: Writer, depth: int = 0) -> str:
         case 1:
             name = w.fresh("d")
             with w.restricted(walrus=False):
-                source, body = items(w, deeper), _within(w, [name], deeper)
+                source, body = f"{items(w, deeper)}[:6]", _within(w, [name], deeper)
             return f"{{str({name}): {body} for {name} in {source}}}"
         case 2:
             return f"{{**{table(w, deeper)}, '{key}': {expressions.number(w, deeper)}}}"

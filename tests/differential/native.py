@@ -7,6 +7,7 @@ import ast
 import asyncio
 import io
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -14,6 +15,11 @@ from typing import Any, Final
 from tests.differential.outcomes import WORKSPACE, Outcome, name_of, outcome
 
 FILENAME: Final = "<program>"
+TIMEOUT_S: Final = 2.0
+
+
+class TooLong(BaseException):
+    """Ends a program that was meant to end by itself. It is not compared."""
 
 
 def compiled(name: str, program: str) -> Any:
@@ -55,7 +61,19 @@ def run(name: str, program: str) -> dict[str, Any]:
         return {**found, "printed": printed if printed[-1] else printed[:-1]}
 
     exec(compiled(name, program), namespace)
-    return asyncio.run(whole())
+    signal.signal(signal.SIGALRM, _too_long)
+    # Again and again, since a program may catch it.
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S, 0.1)
+    try:
+        return asyncio.run(whole())
+    except TooLong:
+        return {"error": TooLong.__name__}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _too_long(*_: object) -> None:
+    raise TooLong
 
 
 def _told(name: str, error: BaseException) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from tests.differential.outcomes import WORKSPACE, Outcome, name_of, outcome
 from tests.skep import Answer, Client
 
 _CALL: Final = re.compile(r'^  Function "(\w+)", line (\d+)(?:, in (\S+))?$', re.MULTILINE)
+TIMEOUT_MS: Final = 5000
 LOST: Final = "not a function's own error"
 
 
@@ -16,7 +17,7 @@ async def outcomes(client: Client, programs: Sequence[str]) -> list[Outcome]:
 
     What the compiler refuses is left out of the deploy; the refusal is its outcome.
     """
-    functions = {name_of(number): program for number, program in enumerate(programs)}
+    functions = {name_of(number): {"code": program, "timeout": TIMEOUT_MS} for number, program in enumerate(programs)}
     found: dict[str, Outcome] = {}
     deployed = await client.deploy(WORKSPACE, functions)
     if deployed.status != 200:
