@@ -2,13 +2,16 @@
 
 import collections
 import contextlib
+import ctypes
 import dataclasses
 import difflib
 import email.generator
 import email.policy
 import enum
 import functools
+import gc
 import itertools
+import operator
 import sys
 import types
 from email import _policybase
@@ -24,6 +27,7 @@ def harden() -> None:
         return
     _harden_enums()
     _harden_copies()
+    _harden_attribute_errors()
     _harden_policies()
     for cls in (contextlib.ContextDecorator, contextlib.AsyncContextDecorator):
         _harden_decorator(cls)
@@ -43,6 +47,30 @@ def _harden_copies() -> None:
         return safe_copy.copy(self)
 
     collections.UserDict.copy = copy  # type: ignore[method-assign] # before the class is frozen
+
+
+def _harden_attribute_errors() -> None:
+    """An AttributeError holds the object that lacked the attribute, and a library asks objects that nobody may have.
+
+    `ExitStack().enter_context(int)` asks the class of `int`, which is `type`. No name tells this `obj` from any other,
+    so it is taken from the exception. A descriptor must stay: the interpreter sets it wherever one is raised.
+    """
+    replace_member(AttributeError, "obj", property(lambda _error: None, _ignore))
+
+
+_ignore: Any = operator.is_  # takes two arguments, does nothing with them, natively
+_replaced: list[object] = []
+
+
+def replace_member(cls: type, name: str, descriptor: object) -> None:
+    """Put a descriptor into a class written in C, which refuses it by every other way (CPython only)."""
+    modified = ctypes.pythonapi.PyType_Modified
+    modified.restype = None
+    (members,) = (found for found in gc.get_referents(vars(cls)) if type(found) is dict)
+    # Caches of the interpreter may still hold the old one, without a reference of their own.
+    _replaced.append(members[name])
+    members[name] = descriptor
+    modified(ctypes.py_object(cls))
 
 
 def _harden_policies() -> None:

@@ -43,6 +43,8 @@ class Originals:
     exit: Any = dataclasses.field(default_factory=lambda: contextlib.ExitStack.__exit__)
     aexit: Any = dataclasses.field(default_factory=lambda: contextlib.AsyncExitStack.__aexit__)
 
+    obj: Any = dataclasses.field(default_factory=lambda: vars(AttributeError)["obj"])
+
 
 ORIGINALS: Final = Originals()
 assert email.generator is not None

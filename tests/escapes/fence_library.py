@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.python import frozen_classes, import_rules, module_tables, module_wrappers, modules
+from sandbox.python import frozen_classes, hardening, import_rules, module_tables, module_wrappers, modules
 from sandbox.python.output_modules import Logger
 from tests.escapes.fence import ORIGINALS, Guard, both, identity, put, thaw
 
@@ -158,6 +158,11 @@ _HARDENED: Final[list[Guard]] = [
         "hardening: policies",
         put(email.policy.Policy.__mro__[1], clone=ORIGINALS.clone),
         "class of an object by a policy",
+    ),
+    Guard(
+        "hardening: the object of an AttributeError",
+        lambda: hardening.replace_member(AttributeError, "obj", ORIGINALS.obj),
+        "type by an exception of an exit stack",
     ),
     Guard("hardening: decorators", _decorators, "end swallowed by a decorator"),
     Guard(
