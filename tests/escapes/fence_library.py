@@ -12,7 +12,15 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.python import frozen_classes, hardening, import_rules, module_tables, module_wrappers, modules
+from sandbox.python import (
+    frozen_classes,
+    hardening,
+    import_rules,
+    instance_methods,
+    module_tables,
+    module_wrappers,
+    modules,
+)
 from sandbox.python.output_modules import Logger
 from tests.escapes.fence import ORIGINALS, Guard, both, identity, put, thaw
 
@@ -80,13 +88,20 @@ def _no_complaints(*_arguments: Any) -> tuple[()]:
 _IMPORT_RULES: Final = put(import_rules, complaints=_no_complaints)
 
 
+def _any_object() -> None:
+    for cls in list(frozen_classes._all_classes()):
+        for name, value in list(vars(cls).items()):
+            function: Any = value.fget if type(value) is property else value
+            code = getattr(function, "__code__", None)
+            if code is not None and code.co_filename == instance_methods.__file__ and hasattr(function, "__wrapped__"):
+                native = function.__wrapped__
+                thaw([cls])
+                type.__setattr__(cls, name, property(native) if type(value) is property else native)
+
+
 def _decorators() -> None:
     for cls, call in ORIGINALS.decorators.items():
         put(cls, __call__=call)()
-
-
-def _any_object() -> None:
-    put(collections.Counter, copy=vars(collections.Counter)["copy"].__wrapped__)()
 
 
 _NEVER: Final = {
