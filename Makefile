@@ -9,7 +9,7 @@ help:
 	@echo "make run    serve on http://127.0.0.1:4000 (PORT, HOST and the other settings come from the environment)"
 	@echo "make test   the test suite      make check   lint, types, import rules, tests"
 	@echo "make bench  the benchmarks      make soak    20,000 ordinary runs, each answer checked (RUNS=…)"
-	@echo "make mutations   every guard of the language taken out in turn: which escapes then get through (minutes)"
+	@echo "make mutations   every guard of the language taken out in turn: which escapes then get through"
 	@echo "make differential  20,000 generated programs, each outside and in a worker (PROGRAMS=…, SEED=…)"
 	@echo "make clean  remove .venv and caches"
 

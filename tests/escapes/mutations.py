@@ -1,7 +1,7 @@
 """Takes every guard of the fence out, one at a time, and sees which programs then reach their goal.
 
     python -m tests.escapes.mutations            with each guard, the program that it names
-    python -m tests.escapes.mutations --all      every program with each guard: how many get through (minutes)
+    python -m tests.escapes.mutations --all      every program with each guard: how many get through
 
 Ends with a table, and with status 1 if a guard is held by no program.
 """
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _reached(guard: fence.Guard, escapes: list[Escape]) -> Iterator[str]:
-    for escape in escapes:
+    for escape in escapes if len(escapes) == 1 else _suspected(guard, escapes):
 
         def without(escape: Escape = escape) -> str:
             guard.remove()
@@ -56,6 +56,17 @@ def _reached(guard: fence.Guard, escapes: list[Escape]) -> Iterator[str]:
 
         if apart(without) == REACHED:
             yield escape.identifier
+
+
+def _suspected(guard: fence.Guard, escapes: list[Escape]) -> list[Escape]:
+    """Those that get through when all run in one process, where one may have broken something for the next."""
+
+    def without() -> str:
+        guard.remove()
+        return "\n".join(escape.identifier for escape in escapes if run_escape(escape) == REACHED)
+
+    found = set(apart(without).splitlines()) | {guard.witness}
+    return [escape for escape in escapes if escape.identifier in found]
 
 
 if __name__ == "__main__":
