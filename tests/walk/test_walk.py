@@ -1,17 +1,28 @@
 """No way leads out of the language, and the walk would find one."""
 
 import asyncio
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.walk.walker import Walker
+from tests.walk.ways import end_long_calls
 
 OBJECTS_MIN = 5000
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _long_calls_end() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGALRM)
+    end_long_calls()
+    yield
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_no_way_leads_from_what_tenants_can_name_to_what_runs_them() -> None:
