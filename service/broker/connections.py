@@ -92,6 +92,8 @@ class Protocol(ResponseHandler):
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  # as aiohttp has it
         # aiohttp calls this for every piece that is taken, paused or not: most of what small pieces cost.
+        if not (self._reading_paused or self._buffer_paused):
+            return
         if not resume_parser:
             super().resume_reading(resume_parser)
         elif not self._is_resume_due:

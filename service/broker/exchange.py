@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from aiohttp.helpers import TimerNoop
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -26,6 +27,7 @@ _STREAMED_BYTES: Final = 2**16
 _READ_BYTES: Final = 2**16
 _WITHOUT_BODY: Final = frozenset({"HEAD"})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_TIMER: Final = TimerNoop()
 _PATIENT: Final = aiohttp.ClientTimeout(total=None)
 _HURRIED: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 
@@ -35,9 +37,30 @@ class Request(aiohttp.ClientRequest):
 
     _skip_auto_headers = CIMultiDict({"Content-Type": None})
 
-    def __init__(self, method: str, url: URL, *, owner: str, **options: Any) -> None:
+    def __init__(self, method: str, url: URL, *, owner: str, headers: Any, data: Any, **options: Any) -> None:
         self._owner = owner
-        super().__init__(method, url, **options)
+        if data is None and method in self.GET_METHODS:
+            self._init_without_body(method, url, headers, **options)
+        else:
+            super().__init__(method, url, headers=headers, data=data, **options)
+
+    def _init_without_body(
+        self, method: str, url: URL, headers: Any, *, loop: asyncio.AbstractEventLoop, server_hostname: str | None
+    ) -> None:
+        """What aiohttp comes to in a dozen steps: 4 µs of a fetch."""
+        self._session = None  # type: ignore[assignment]  # as in aiohttp's own tests; nobody asks it
+        self.original_url = self.url = url
+        self.method = method
+        self.chunked = self.compress = self.length = None
+        self.loop = loop
+        self.response_class = aiohttp.ClientResponse
+        self._timer = _TIMER
+        self._ssl = True
+        self.server_hostname = server_hostname
+        self.version = aiohttp.HttpVersion11
+        self.proxy = self.proxy_auth = self.proxy_headers = None
+        self.headers = CIMultiDict(headers)
+        self._traces = []
 
     @property
     def connection_key(self) -> ConnectionKey:
