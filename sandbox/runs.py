@@ -148,6 +148,10 @@ _graveyard: Final[list[Coroutine[Any, Any, Any]]] = []
 """Coroutines that had their chance. Kept, because collecting one would run its clean-up after all."""
 
 
+_Task: Final = asyncio.Task
+_Coroutine: Final = types.CoroutineType
+
+
 def task_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
     """Every task that tenant code starts belongs to the run that started it.
 
@@ -155,30 +159,34 @@ def task_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
     a coroutine: its `throw` could do as it likes.
     """
     run = RUNNING.run
-    if type(coroutine) is not types.CoroutineType and not _is_marked(coroutine):
+    if type(coroutine) is not _Coroutine and not _is_marked(coroutine):
         raise TypeError(f"a coroutine is needed, not {type(coroutine).__name__}")
     if run is None or run.expired:
         coroutine.close()
         if run is None:
             raise RuntimeError("there is no run that this task could belong to")
         raise RunExpired
-    return _start_task(loop, coroutine, run, **options)
+    return _start_task(loop, coroutine, run, options)
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any], run: RunState) -> "asyncio.Task[Any]":
     """Start a task of a run from the worker's own code, also one that unwinds it."""
-    return _start_task(asyncio.get_running_loop(), coroutine, run)
+    return _start_task(asyncio.get_running_loop(), coroutine, run, {})
 
 
 def _start_task(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], run: RunState, **options: Any
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], run: RunState, options: dict[str, Any]
 ) -> "asyncio.Task[Any]":
-    options.pop("eager_start", None)  # the first step is for the loop to take, like any other
     steps = _task(_steps(coroutine, run))
-    steps.send(None)
-    task = asyncio.Task(steps, loop=loop, **options)
+    send = steps.send
+    send(None)
+    if options:
+        options.pop("eager_start", None)  # the first step is for the loop to take, like any other
+        task: asyncio.Task[Any] = _Task(steps, loop=loop, **options)
+    else:
+        task = _Task(steps, loop=loop)
     run.tasks.add(task)
-    steps.send(task)
+    send(task)
     return task
 
 

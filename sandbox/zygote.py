@@ -31,6 +31,8 @@ from sandbox.rehearsal import rehearse
 
 PROCESS_NAME: Final = b"skep-zygote"
 _OOM_SCORE: Final = "500"
+_COLLECTED_AFTER: Final = 5_000
+"""Objects that a worker makes before its collector looks at the youngest; Python's own 700 is from smaller machines."""
 
 
 class InitGone(Exception):
@@ -173,6 +175,7 @@ def main() -> None:
         return
     lock_down(cell)
     control.detach()
+    gc.set_threshold(_COLLECTED_AFTER)
     gc.enable()
     worker.main(socket.socket(fileno=CONNECTION_FD), seal=partial(LAST_STEP, cell))
 

@@ -10,7 +10,7 @@ from sandbox import protocol
 A_TURN_MAX: Final = 64
 A_TURN_MAX_BYTES: Final = 32 * 1024
 """So many frames of one worker, or so much in them, are taken before everybody else has had a turn."""
-LOGS_BYTES_PER_S: Final = 6 * 2**20
+LOGS_BYTES_PER_S: Final = 4 * 2**20
 LOGS_BURST_BYTES: Final = 2 * 2**20
 """Log entries cost the service more than anything else a worker can send; faster than this they wait, and with them
 whatever else the worker has to say.
