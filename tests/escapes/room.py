@@ -49,10 +49,16 @@ def read_escapes() -> dict[str, Escape]:
                 path.stem,
                 body.strip("\n"),
                 must.group(1) if must else "",
-                "# only here" in body,
+                "# only here" in body or _is_of_the_past(body),
                 bool(re.search(r"\b(leaked|expire)\b", re.sub(r"^#.*", "", body, flags=re.MULTILINE))),
             )
     return found
+
+
+def _is_of_the_past(body: str) -> bool:
+    """Whether it worked in older versions of Python only, as `# natively until 3.11` says."""
+    until = re.search(r"^# natively until 3\.(\d+)$", body, re.MULTILINE)
+    return until is not None and sys.version_info[:2] > (3, int(until.group(1)))
 
 
 class Expired(BaseException):
