@@ -18,7 +18,7 @@ from typing import Final
 from sandbox.expired import RunExpired
 from sandbox.outbox import Outbox
 from sandbox.protocol import Expired
-from sandbox.python.compiler import FILENAME_PREFIX
+from sandbox.python.names import FILENAME_PREFIX
 from sandbox.runs import RUNNING, RunState
 
 TICK_S: Final = 0.01

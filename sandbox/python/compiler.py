@@ -24,12 +24,9 @@ from typing import Final
 from sandbox.protocol import CodeError
 from sandbox.python.future import accept_future
 from sandbox.python.module_tables import offered_modules
-from sandbox.python.names import HOOK_PREFIX
+from sandbox.python.names import FILENAME_PREFIX, HOOK_PREFIX
 from sandbox.python.own_scope import binds, returns
 from sandbox.python.policy import Finding, Policy
-
-FILENAME_PREFIX: Final = "<skep:"
-"""How the filename of tenant code begins: `<skep:hello>`."""
 
 INLINE: Final = "<inline>"
 """The name that stands for a function in a body that was not stored."""

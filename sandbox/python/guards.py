@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sandbox.python import names, ownership
-from sandbox.python.names import Verdict
+from sandbox.python.names import FILENAME_PREFIX, Verdict
 from sandbox.python.safe_format import made_safe
 from sandbox.python.shown_classes import shown_class
 
@@ -266,7 +266,8 @@ def _is_shown(cls: builtins.type, name: str, value: object) -> bool:
         case Verdict.PRIVATE:
             return ownership.is_open(cls, name)
         case Verdict.GUARDED:
-            return isinstance(value, types.FunctionType)
+            # What a library put there (the `__setattr__` of a frozen dataclass) is not as `cls.name` would give it.
+            return isinstance(value, types.FunctionType) and value.__code__.co_filename.startswith(FILENAME_PREFIX)
         case _:
             return False
 

@@ -12,7 +12,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sandbox.python import guards, ownership, safe_copy
-from sandbox.python.names import Verdict, reading
+from sandbox.python.names import FILENAME_PREFIX, Verdict, reading
+
+_GENERATED: Final = (
+    "__init__",
+    "__repr__",
+    "__eq__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__hash__",
+    "__replace__",
+)
 
 
 def _all_native(attributes: tuple[str, ...]) -> bool:
@@ -181,10 +193,36 @@ def _sealed(made: type) -> type:
             raise TypeError(f"the field {name!r} of {made.__name__} was changed")
         # What field() returned is still the tenant's to change, and every helper reads attributes by these names.
         known[name] = copy.copy(field)
+    _keep_generated_to_objects(made)
     if "__match_args__" in made.__dict__:
         # A field may be called `_name` or `format`; a pattern must not read such an attribute off other objects.
         type.__setattr__(made, "__match_args__", ownership.native_match_args(made))
     return made
+
+
+def _keep_generated_to_objects(made: type) -> None:
+    """Let the methods that `dataclasses` wrote refuse objects of other classes, where that matters.
+
+    They read every field natively, of whatever they are called on (`D.__eq__(event, event)` with a field `_loop`), and
+    the `__init__` of a frozen one sets attributes past any `__setattr__`. Public fields anybody may read and set.
+    """
+    is_frozen = "__setattr__" in made.__dict__
+    if not is_frozen and all(reading(name) is Verdict.NATIVE for name in made.__dict__["__dataclass_fields__"]):
+        return
+    for name in _GENERATED:
+        function = made.__dict__.get(name)
+        if isinstance(function, types.FunctionType) and not function.__code__.co_filename.startswith(FILENAME_PREFIX):
+            type.__setattr__(made, name, _of_objects(made, function))
+
+
+def _of_objects(made: type, function: Any) -> Any:
+    @functools.wraps(function, updated=())
+    def method(self: Any, /, *args: Any, **options: Any) -> Any:
+        if made not in type(self).__mro__:
+            raise TypeError(f"{function.__name__}() needs an object of {made.__name__!r}")
+        return function(self, *args, **options)
+
+    return method
 
 
 def fields(class_or_instance: Any) -> tuple[Any, ...]:

@@ -15,6 +15,9 @@ from sandbox.python.words import words
 HOOK_PREFIX: Final = "__skep_"
 """Our own names. Tenant code can neither bind nor read a name that begins like this."""
 
+FILENAME_PREFIX: Final = "<skep:"
+"""How the filename of tenant code begins: `<skep:hello>`."""
+
 RESERVED: Final = frozenset({"parameters", "cache", "log", "fetch", "env", "secrets", "context", "print"})
 """Names that are in scope of every body. A body may hide them for itself, not rebind them for its siblings."""
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from sandbox.expired import RunExpired
-from sandbox.python.compiler import FILENAME_PREFIX
+from sandbox.python.names import FILENAME_PREFIX
 
 MESSAGE_MAX_BYTES: Final = 8 * 1024
 TRACEBACK_MAX_BYTES: Final = 32 * 1024

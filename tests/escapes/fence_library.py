@@ -22,7 +22,7 @@ from sandbox.python import (
     modules,
 )
 from sandbox.python.output_modules import Logger
-from tests.escapes.fence import ORIGINALS, Guard, both, identity, put, thaw
+from tests.escapes.fence import ORIGINALS, Guard, both, identity, nothing, put, thaw
 
 HELD_ELSEWHERE: Final = {
     "NEVER calendar": "what it names prints, and there is nowhere to print to",
@@ -226,6 +226,11 @@ GUARDS: Final = [
     *(Guard(f"module_wrappers: {name}", _unwrapped(*name.split(".")), witness) for name, witness in _WRAPPERS.items()),
     Guard(
         "module_wrappers: dataclass, copies of fields", put(module_wrappers, _sealed=identity), "replace of any field"
+    ),
+    Guard(
+        "module_wrappers: dataclass, generated methods",
+        put(module_wrappers, _keep_generated_to_objects=nothing),
+        "event loop by a generated method",
     ),
     *_HARDENED,
     Guard(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.python.compiler import FILENAME_PREFIX
+from sandbox.python.names import FILENAME_PREFIX
 from tests.unit.bodies import Expired, cases, load, make_namespace
 
 FIRST_S = 0.02
