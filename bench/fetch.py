@@ -2,14 +2,10 @@
 
 import json
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.errors import MeasureError
+from bench.child import ask_child, open_child
 from bench.load import Load
 from bench.options import Options
 from bench.servers import open_floor, open_skep
@@ -18,7 +14,6 @@ from bench.wire import HOST, Connection
 from bench.workspaces import deploy
 
 ALONE, BUSY = 1, 16
-_ROOT: Final = Path(__file__).resolve().parent.parent
 _CODE: Final = """
 import asyncio, time
 
@@ -38,7 +33,11 @@ def measure_fetch(_load: Load, options: Options) -> Measured:
     rounds: dict[tuple[str, int], list[float]] = {}
     with open_floor() as origin:
         settings = {"EGRESS_ALLOW": f"{HOST}:{origin.port}", "FETCH_MAX_COUNT": "1000000"}
-        with _bare_client(origin.port) as bare, open_skep(settings) as skep, Connection(skep.port) as connection:
+        with (
+            open_child("bench.bare_client", str(origin.port)) as bare,
+            open_skep(settings) as skep,
+            Connection(skep.port) as connection,
+        ):
             deploy(connection, "fetching", FETCHING)
             for number in range(options.rounds + 1):
                 for at_once in (ALONE, BUSY):
@@ -59,32 +58,8 @@ def _run(connection: Connection, port: int, at_once: int, count: int) -> float:
     return float(json.loads(answer.body)["result"])
 
 
-@contextmanager
-def _bare_client(port: int) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.bare_client", str(port)],
-        cwd=_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        process_group=0,  # Ctrl-C is for the benchmark, which then ends it
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def _ask(process: "subprocess.Popen[str]", at_once: int, count: int) -> float:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{at_once} {count}\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        raise MeasureError("the bare client ended")
-    return float(answer)
+    return float(ask_child(process, f"{at_once} {count}"))
 
 
 def _report(rounds: dict[tuple[str, int], list[float]]) -> Measured:

@@ -2,13 +2,10 @@
 
 import json
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Final
 
+from bench.child import ask_child, open_child
 from bench.errors import MeasureError
 from bench.kernel_functions import ALL, KERNELS, read_functions, timed
 from bench.load import Load
@@ -19,7 +16,6 @@ from bench.targets import Figure, Measured
 from bench.wire import Connection
 from bench.workspaces import deploy
 
-_ROOT: Final = Path(__file__).resolve().parent.parent
 _MS: Final = 1e3
 
 
@@ -27,7 +23,7 @@ def measure_kernels(_load: Load, options: Options) -> Measured:
     """The sides take turns at each kernel, and at going first. Each says itself how long it took, and what came out."""
     rounds_s: dict[str, dict[str, list[float]]] = {kernel: {"worker": [], "native": []} for kernel in ALL}
     shares: list[float] = []
-    with _native() as native, open_skep() as skep, Connection(skep.port) as connection:
+    with open_child("bench.native_kernels") as native, open_skep() as skep, Connection(skep.port) as connection:
         document = {
             name: {"code": function.code, "parameters": {parameter: {} for parameter in function.parameters}}
             for name, function in read_functions().items()
@@ -59,32 +55,8 @@ def _run(connection: Connection, kernel: str) -> tuple[float, object]:
     return elapsed_s, result
 
 
-@contextmanager
-def _native() -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.native_kernels"],
-        cwd=_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        process_group=0,  # Ctrl-C is for the benchmark, which then ends it
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def _ask(process: "subprocess.Popen[str]", kernel: str) -> tuple[float, object]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{kernel}\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        raise MeasureError(f"the native process ended while it ran {kernel}")
-    elapsed_s, result = json.loads(answer)
+    elapsed_s, result = json.loads(ask_child(process, kernel))
     return elapsed_s, result
 
 
