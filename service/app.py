@@ -12,16 +12,20 @@ from sandbox import protocol
 from service.broker.egress import Egress, open_egress
 from service.broker.resolver import Resolve, system_resolve
 from service.domain.egress import Policy
+from service.domain.pool import PoolBounds, PoolRules
 from service.http.keys import SKEP, Skep
 from service.http.routes import all_routes
 from service.settings import Settings
 from service.storage.workspaces import Volume
+from service.usecases.definitions import Definitions
 from service.usecases.deploy import Deploy
 from service.usecases.rebuild import rebuild_bundles
 from service.usecases.run import Run
+from service.workers.admission import Admission
 from service.workers.cgroups import ControlGroup
 from service.workers.fetches import FetchSettings
-from service.workers.pool import Limits, Pool
+from service.workers.launcher import Limits
+from service.workers.pools import Pools
 from service.workers.zygote import Zygote
 
 BUNDLE_PER_CODE: Final = 16
@@ -51,12 +55,18 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     group.open()
     try:
         async with _egress(settings, resolve) as egress, zygote.running():
-            pool = Pool(zygote, _limits(settings, egress))
-            async with pool.running():
-                skep.volume, skep.deploy = volume, Deploy(volume, pool)
-                skep.run = Run(volume, pool, timeout_max_ms=settings.run_timeout_ms)
-                skep.lifecycle.on_grace_over = pool.kill_all
-                starting = asyncio.create_task(_become_ready(skep, pool))
+            definitions = Definitions(volume, _bounds(settings))
+            pools = Pools(
+                zygote,
+                _limits(settings, egress),
+                Admission(runs_max=settings.runs_max, waiting_max=settings.runs_queue_max),
+                definitions,
+            )
+            async with pools.running():
+                skep.volume, skep.deploy = volume, Deploy(volume, pools, definitions)
+                skep.run = Run(volume, pools, timeout_max_ms=settings.run_timeout_ms)
+                skep.lifecycle.on_grace_over = pools.kill_all
+                starting = asyncio.create_task(_become_ready(skep, pools, definitions))
                 yield
                 starting.cancel()
                 await asyncio.wait([starting])
@@ -67,10 +77,10 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
         await volume.close()
 
 
-async def _become_ready(skep: Skep, pool: Pool) -> None:
+async def _become_ready(skep: Skep, pools: Pools, definitions: Definitions) -> None:
     """What may take long at a start happens while the service already says that it is starting."""
     if skep.settings.update_scripts_on_startup:
-        await rebuild_bundles(skep.volume, pool)
+        await rebuild_bundles(skep.volume, pools, definitions)
     skep.lifecycle.ready = True
 
 
@@ -88,6 +98,24 @@ def _egress(settings: Settings, resolve: Resolve) -> AbstractAsyncContextManager
     )
 
 
+def _bounds(settings: Settings) -> PoolBounds:
+    usual = PoolRules(
+        floor=settings.pool_floor,
+        ceil=settings.pool_ceil,
+        cruise=settings.pool_cruise,
+        concurrency=settings.pool_concurrency,
+        queue=settings.pool_queue,
+        timeout_ms=settings.pool_timeout_ms,
+    )
+    return PoolBounds(
+        usual=usual,
+        ceil_max=settings.pool_ceil_max,
+        concurrency_max=settings.pool_concurrency_max,
+        queue_max=settings.pool_queue_max,
+        timeout_max_ms=settings.pool_timeout_max_ms,
+    )
+
+
 def _limits(settings: Settings, egress: Egress) -> Limits:
     fetches = protocol.FetchLimits(
         at_once=settings.fetch_at_once,
@@ -98,6 +126,7 @@ def _limits(settings: Settings, egress: Egress) -> Limits:
     return Limits(
         workers_max=settings.workers_max,
         inactive_s=settings.inactive_worker_s,
+        shrink_after_s=settings.pool_shrink_after_ms / 1000,
         memory_max_bytes=settings.worker_memory_bytes,
         result_max_bytes=settings.result_max_bytes,
         logs_max_bytes=settings.logs_max_bytes,

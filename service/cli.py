@@ -21,7 +21,8 @@ from service.doctor import examine, report
 from service.errors import SkepError
 from service.http.keys import SKEP
 from service.http.listener import listening
-from service.settings import InvalidSettings, Settings, load_settings
+from service.settings import Settings, load_settings
+from service.settings.declaring import InvalidSettings
 from service.workers.zygote import is_enough
 
 BAD_SETTINGS: Final = 2

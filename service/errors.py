@@ -15,6 +15,7 @@ SkepError
 ├── VolumeUnavailable         the volume cannot be written: full, read-only, gone
 ├── JailTooWeak               the machine gives less than the operator asks for
 ├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
+├── WorkersCrash              this workspace's workers die as soon as they run; new ones wait a while
 └── Draining                  the service is going down or not yet up
 
 What tenant code does is not here: that is a value, see `domain.outcome`.
@@ -22,6 +23,7 @@ What tenant code does is not here: that is a value, see `domain.outcome`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,19 @@ class JailTooWeak(SkepError):
 
 class WorkersUnavailable(SkepError):
     """No worker could be had."""
+
+
+class WorkersCrash(SkepError):
+    """The workers of this workspace die one after the other; none is started for a while."""
+
+    def __init__(self, *, reason: str, crashes: int, pause_s: float) -> None:
+        super().__init__(
+            f"The workers of this workspace end as soon as they run: {reason}. "
+            f"The next one is started in {pause_s:.0f} s, or when the workspace is deployed again."
+        )
+        self.reason = reason
+        self.crashes = crashes
+        self.retry_after_s = max(1, ceil(pause_s))
 
 
 class Draining(SkepError):

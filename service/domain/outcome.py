@@ -77,3 +77,12 @@ class Rejected(msgspec.Struct, frozen=True):
 Outcome = (
     Returned | Raised | TimedOut | MemoryExceeded | WorkerLost | ParametersRefused | CodeRefused | Rejected
 )  # fmt: skip
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """How a run ended, and what it took around the worker's own time."""
+
+    outcome: Outcome
+    queue_ms: float
+    cold_ms: float | None
+    """The start of a worker, if the run had to wait for one."""

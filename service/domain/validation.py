@@ -125,6 +125,10 @@ def _count(value: object, path: str, problems: Problems) -> None:
     _whole(value, path, problems, least=0)
 
 
+def _at_least_one(value: object, path: str, problems: Problems) -> None:
+    _whole(value, path, problems, least=1)
+
+
 def _whole(value: object, path: str, problems: Problems, *, least: int, unit: str = "") -> None:
     expected = f"a whole number of {unit}" if unit else "a whole number"
     if isinstance(value, float):
@@ -185,9 +189,14 @@ def _named(value: dict[Any, Any]) -> list[tuple[str, Any]]:
     return [(name, item) for name, item in value.items() if isinstance(name, str)]
 
 
-_POOL_FIELDS: Final[dict[str, Check]] = dict.fromkeys(
-    ("floor", "ceil", "cruise", "concurrency", "queue", "timeout"), _count
-)
+_POOL_FIELDS: Final[dict[str, Check]] = {
+    "floor": _count,
+    "ceil": _at_least_one,
+    "cruise": _count,
+    "concurrency": _at_least_one,
+    "queue": _count,
+    "timeout": _timeout,
+}
 _FUNCTION_FIELDS: Final[dict[str, Check]] = {
     "code": _string,
     "language": _language,

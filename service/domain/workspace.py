@@ -37,6 +37,12 @@ class Workspace:
             timeouts_ms={name: function.get("timeout") for name, function in checked["functions"].items()},
         )
 
+    @property
+    def pool(self) -> Mapping[str, Any] | None:
+        """What its author says of its pool, checked; see `domain.pool`."""
+        pool: Mapping[str, Any] | None = self.document.get("pool")
+        return pool
+
     def sources(self) -> dict[str, str]:
         """The code of every function."""
         return {name: function["code"] for name, function in self.document["functions"].items()}

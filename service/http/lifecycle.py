@@ -13,7 +13,7 @@ class Lifecycle:
         self.ready = False
         self.draining = False
         self.runs = 0
-        self.on_grace_over: Callable[[str], None] = lambda _reason: None
+        self.on_grace_over: Callable[[], None] = lambda: None
         self._none_left = asyncio.Event()
 
     def __enter__(self) -> None:
@@ -46,4 +46,4 @@ class Lifecycle:
             async with asyncio.timeout(grace_ms / 1000):
                 await self._none_left.wait()
         except TimeoutError:
-            self.on_grace_over("the service is going down")
+            self.on_grace_over()

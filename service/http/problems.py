@@ -33,6 +33,7 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.WorkspaceBroken: Answer(503, "ServiceUnavailable"),
     errors.VolumeUnavailable: Answer(503, "ServiceUnavailable"),
     errors.WorkersUnavailable: Answer(503, "ServiceUnavailable"),
+    errors.WorkersCrash: Answer(503, "ServiceUnavailable"),
     errors.JailTooWeak: Answer(503, "ServiceUnavailable"),
     errors.Draining: Answer(503, "ServiceUnavailable"),
     outcomes.ParametersRefused: Answer(400, "RequestValidationError"),
@@ -57,6 +58,8 @@ def problem_details(error: errors.SkepError) -> Any:
             return {"errors": _code_errors(found)}
         case errors.WorkspaceBroken(errors=found) if found:
             return {"errors": _code_errors(found)}
+        case errors.WorkersCrash(reason=reason, crashes=crashes):
+            return {"reason": reason, "crashes": crashes}
         case errors.MethodRefused(allowed=allowed):
             return {"allowed": sorted(allowed)}
         case _:
@@ -68,7 +71,7 @@ def error_response(error: errors.SkepError) -> web.Response:
     answer = RESPONSES[type(error)]
     response = envelope(answer, _message(error), details=problem_details(error))
     if answer.status == 503:  # noqa: PLR2004  # Service Unavailable
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        response.headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     if isinstance(error, errors.MethodRefused):
         response.headers["Allow"] = ", ".join(sorted(error.allowed))
     return response

@@ -5,7 +5,7 @@ from typing import Final, NoReturn, TypeVar
 import msgspec
 from aiohttp import web
 
-from service.domain.outcome import Returned
+from service.domain.outcome import Completed, Returned
 from service.domain.values import PROBLEMS_MAX, must_be, shown
 from service.errors import InvalidRequest, Problem
 from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
@@ -14,7 +14,6 @@ from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
 from service.http.responses import RunResponse
 from service.ids import new_id
-from service.usecases.run import Completed
 
 T = TypeVar("T")
 

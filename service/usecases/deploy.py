@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -23,8 +24,9 @@ from service.errors import (
     WorkspaceNotFound,
 )
 from service.storage.workspaces import Volume
-from service.workers.pool import Package, Pool
-from service.workers.worker import WorkerDied
+from service.usecases.definitions import Definitions
+from service.workers.contract import WorkerDied
+from service.workers.pools import Pools
 
 T = TypeVar("T")
 Change = Callable[[Workspace | None], object]
@@ -39,9 +41,10 @@ class Deploy:
     With `dry_run` everything is checked, the code is compiled, and nothing is changed.
     """
 
-    def __init__(self, volume: Volume, pool: Pool) -> None:
+    def __init__(self, volume: Volume, pools: Pools, definitions: Definitions) -> None:
         self._volume = volume
-        self._pool = pool
+        self._pools = pools
+        self._definitions = definitions
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -107,7 +110,7 @@ class Deploy:
                     raise VolumeUnavailable(f"The workspace cannot be deleted: {error.strerror}.") from error
                 if not deleted:
                     raise WorkspaceNotFound(name)
-                self._pool.discard(name)
+                self._pools.discard(name)
 
         await self._finish(work())
 
@@ -146,15 +149,17 @@ class Deploy:
                 signature = await self._volume.write(workspace)
             except OSError as error:
                 raise VolumeUnavailable(f"The definition cannot be stored: {error.strerror}.") from error
-            await keep_bundle(self._volume, workspace.name, bundle)
+            await self._definitions.keep(workspace.name, replace(package, bundle=bundle))
             return signature
 
+        if problems := self._definitions.bounds.problems(workspace.pool):
+            raise InvalidRequest(problems)
+        package = self._definitions.package(workspace)
         try:
-            package = Package(workspace.definition_json(), b"", workspace.network)
             if dry_run:
-                await self._pool.compile(workspace.name, package)
+                await self._pools.compile(workspace.name, package)
                 return
-            await self._pool.deploy(workspace.name, package, commit)
+            await self._pools.deploy(workspace.name, package, commit)
         except CompilationFailed as failed:
             raise CompilationFailed(pointed(failed.errors, workspace.sources())) from None
         except WorkerDied as died:
@@ -177,11 +182,3 @@ def _revision(workspace: Workspace | None, function: str | None) -> str | None:
         return workspace.revision if workspace else None
     found = workspace.document["functions"].get(function)
     return None if found is None else revision_of(found)
-
-
-async def keep_bundle(volume: Volume, name: str, bundle: bytes) -> None:
-    """Keep what was compiled. It can be compiled again, so that a volume that will not take it is no failure."""
-    try:
-        await volume.write_bundle(name, bundle)
-    except OSError as error:
-        _log.warning("bundle not kept", workspace=name, reason=str(error))

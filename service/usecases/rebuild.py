@@ -1,14 +1,15 @@
 """Make every bundle anew from its YAML, as `UPDATE_SCRIPTS_ON_STARTUP` asks."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from service.errors import SkepError
 from service.storage.workspaces import Volume
-from service.usecases.deploy import keep_bundle
-from service.workers.pool import Package, Pool
+from service.usecases.definitions import Definitions
+from service.workers.pools import Pools
 
 AT_ONCE: Final = 4
 PAGE: Final = 500
@@ -16,7 +17,7 @@ PAGE: Final = 500
 _log = structlog.get_logger()
 
 
-async def rebuild_bundles(volume: Volume, pool: Pool) -> None:
+async def rebuild_bundles(volume: Volume, pools: Pools, definitions: Definitions) -> None:
     """Compile every workspace in a worker of its own. One that cannot be is logged; its next run says why."""
     after: str | None = None
     more = True
@@ -26,11 +27,12 @@ async def rebuild_bundles(volume: Volume, pool: Pool) -> None:
         async with room:
             try:
                 stored = await volume.read(name)
-                bundle = await pool.compile(name, Package(stored.workspace.definition_json(), b""))
+                package = definitions.package(stored.workspace)
+                bundle = await pools.compile(name, package)
             except (SkepError, OSError) as error:  # one workspace is never why the others do not start
                 _log.warning("not rebuilt", workspace=name, reason=str(error))
             else:
-                await keep_bundle(volume, name, bundle)
+                await definitions.keep(name, replace(package, bundle=bundle))
 
     while more:
         names, more = await volume.names(after=after, limit=PAGE)

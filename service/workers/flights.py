@@ -14,6 +14,7 @@ import msgspec
 
 from sandbox import protocol
 from service.domain.outcome import Logs, Outcome, TimedOut, WorkerLost
+from service.workers.ends import OVERDUE, End
 
 ANSWER_MARGIN_S: Final = 0.06
 STUCK_GRACE_S: Final = 0.2
@@ -21,7 +22,6 @@ UNWIND_GRACE_S: Final = 1.0
 LOG_SLACK_BYTES: Final = 4096
 """A run's logs may pass their limit by the entry that says how many were dropped."""
 
-OVERDUE: Final = "another run of this workspace passed its deadline and could not be stopped without ending the worker"
 _NEVER: Final = float("inf")
 
 
@@ -41,11 +41,15 @@ class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
     __slots__ = (
-        "call", "due", "entries", "entries_bytes", "is_overdue", "outcome", "started", "timeout_ms", "told", "unwinds",
+        "call", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "started", "timeout_ms", "told",
+        "unwinds",
     )  # fmt: skip
 
-    def __init__(self, outcome: "asyncio.Future[Outcome]", *, call: Call, started: float, due: float) -> None:
+    def __init__(
+        self, outcome: "asyncio.Future[Outcome]", *, number: int, call: Call, started: float, due: float
+    ) -> None:
         self.outcome = outcome
+        self.number = number
         self.call = call
         self.timeout_ms = call.timeout_ms
         self.started = started
@@ -83,13 +87,12 @@ class Flights:
         self,
         *,
         logs_max_bytes: int,
-        kill: Callable[[str], None],
+        kill: Callable[[End], None],
         read_max_bytes: Callable[[], int],
         is_unheard: Callable[[], bool],
     ) -> None:
-        self.responsive = asyncio.Event()
-        """Not set while the worker counts as stuck."""
-        self.responsive.set()
+        self.is_stuck = False
+        """No sign of life at a deadline: code outside the interpreter holds the worker."""
         self._logs_max_bytes = logs_max_bytes
         self._kill = kill
         self._read_max_bytes = read_max_bytes
@@ -107,24 +110,29 @@ class Flights:
     def __contains__(self, number: int) -> bool:
         return number in self._flights
 
-    def launch(self, call: Call) -> tuple[int, Flight]:
+    def oldest_at(self) -> float:
+        """Loop time at which the first of them was launched; now if there is none."""
+        for flight in self._flights.values():
+            return flight.started
+        return self._loop.time()
+
+    def launch(self, call: Call, outcome: "asyncio.Future[Outcome]") -> Flight:
         """A flight for a call that is about to be sent."""
         self._number = number = self._number + 1
         now = self._loop.time()
         due = now + call.timeout_ms / 1000 + ANSWER_MARGIN_S
-        flight = Flight(self._loop.create_future(), call=call, started=now, due=due)
+        flight = Flight(outcome, number=number, call=call, started=now, due=due)
         self._flights[number] = flight
         if due < self._alarm_at:
             self._set_alarm(due)
-        return number, flight
+        return flight
 
     def land(self, number: int) -> Flight | None:
         """Nothing is left of a run; None if that was known. Raises: ProtocolError, see `_find`."""
         flight = self._find(number)
         if flight is not None:
             del self._flights[number]
-            if not self.responsive.is_set():
-                self.responsive.set()
+            self.is_stuck = False
         return flight
 
     def waiting(self, number: int) -> Flight | None:
@@ -157,25 +165,31 @@ class Flights:
             return
         flight.unwinds = True
         flight.answer(TimedOut(flight.timeout_ms, flight.logs(), duration_us / 1000))
-        self.responsive.set()
+        self.is_stuck = False
         self._allow(flight, UNWIND_GRACE_S)
 
-    def end(self, number: int) -> None:
-        """The worker says that nothing is left of a run that it unwound. Raises: as `land`."""
-        flight = self.land(number)
-        if flight is not None:
-            # It should have said `Expired` before; that it did not is no reason to leave the caller without an answer.
-            elapsed_ms = (self._loop.time() - flight.started) * 1000
-            flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round(elapsed_ms, 3)))
+    def end(self, number: int) -> bool:
+        """The worker says that nothing is left of a run that it unwound; returns whether that is news.
 
-    def lose(self, reason: str) -> None:
-        """The worker is gone: tell whoever still waits."""
+        Raises: as `land`.
+        """
+        flight = self.land(number)
+        if flight is None:
+            return False
+        # It should have said `Expired` before; that it did not is no reason to leave the caller without an answer.
+        elapsed_ms = (self._loop.time() - flight.started) * 1000
+        flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round(elapsed_ms, 3)))
+        return True
+
+    def lose(self, reason: str) -> int:
+        """The worker is gone: tell whoever still waits. Returns how many runs were in it."""
         if self._alarm is not None:
             self._alarm.cancel()
         for flight in self._flights.values():
             flight.answer(WorkerLost(reason, flight.logs()))
+        lost = len(self._flights)
         self._flights.clear()
-        self.responsive.set()
+        return lost
 
     def _find(self, number: int) -> Flight | None:
         """The flight that a message is about; None if it has landed.
@@ -219,7 +233,7 @@ class Flights:
                 self._kill(OVERDUE)
                 return
             flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round((now - flight.started) * 1000, 3)))
-            self.responsive.clear()
+            self.is_stuck = True
             self._allow(flight, STUCK_GRACE_S)
         due = min((flight.due for flight in self._flights.values()), default=_NEVER)
         if due < self._alarm_at:

@@ -13,81 +13,93 @@ from sandbox import protocol
 from service.domain.outcome import Outcome
 from service.errors import SkepError
 from service.workers.answers import Ending, check_result, describe_exit, outcome_of, refusal_of
+from service.workers.contract import Owner, WorkerDied, WorkerLimits
+from service.workers.ends import MALFORMED, REPLACED, End
 from service.workers.fetches import Fetches
-from service.workers.flights import Call, Flights
+from service.workers.flights import Call, Flight, Flights
 from service.workers.inbox import Inbox
+from service.workers.outbox import Outbox
 from service.workers.zygote import Child
 
 LOAD_TIMEOUT_S: Final = 10.0
-TOGETHER_MAX: Final = 4
-"""So many frames at the most are sent together: the worker should begin while the rest are still being read."""
 LARGE_BYTES: Final = 64 * 1024
-MALFORMED: Final = "the worker sent something that is no answer"
 
 _log = structlog.get_logger()
 
 
-class WorkerDied(SkepError):
-    """The worker ended while it loaded its workspace."""
-
-
 class Worker(asyncio.Protocol):
-    """A live worker. `on_idle` is called when its last run has ended, `on_gone` once when the process is."""
+    """A live worker."""
 
-    def __init__(  # noqa: PLR0913  # what it is, three limits, two listeners
+    def __init__(
         self,
         workspace: str,
         child: Child,
         *,
-        result_max_bytes: int,
-        logs_max_bytes: int,
-        frame_max_bytes: int,
-        on_idle: Callable[["Worker"], None],
-        on_gone: Callable[["Worker"], None],
+        limits: WorkerLimits,
+        owner: Owner,
         open_fetches: Callable[["Worker"], Fetches],
     ) -> None:
         self.workspace = workspace
         self.pid = child.pid
-        self.held = 1
-        """Those who have acquired it and not yet given it back; whoever starts it is the first."""
-        self.retired = False
-        """No longer the workspace's live worker; it goes when its last run has ended."""
-        self.idle_since = asyncio.get_running_loop().time()
+        self.retired: End | None = None
+        """Why it takes no more runs and goes when its last one has ended."""
+        self.end: End | None = None
+        """Why it was ended, or has."""
+        self.since = self.idle_since = asyncio.get_running_loop().time()
         self.gone = asyncio.Event()
         self._child = child
-        self._inbox = Inbox(max_bytes=frame_max_bytes, take=self._take, refuse=self._refuse)
-        self._on_idle = on_idle
-        self._on_gone = on_gone
+        self._limits = limits
+        self._concurrency = limits.concurrency
+        self._inbox = Inbox(max_bytes=limits.frame_max_bytes, take=self._take, refuse=self._refuse)
+        self._outbox = Outbox()
+        self._owner = owner
         self._open_fetches = open_fetches
         self._fetches: Fetches | None = None  # until the first one: most workers have none
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
-        self._result_max_bytes = result_max_bytes
-        self._values_max_bytes = max(result_max_bytes, logs_max_bytes)
-        self._written_bytes = self._unsent_bytes = 0
+        self._values_max_bytes = max(limits.result_max_bytes, limits.logs_max_bytes)
         self._flights = Flights(
-            logs_max_bytes=logs_max_bytes, kill=self.kill, read_max_bytes=self._read_max_bytes,
+            logs_max_bytes=limits.logs_max_bytes, kill=self.kill, read_max_bytes=self._outbox.read_max_bytes,
             is_unheard=self._inbox.is_throttled,
         )  # fmt: skip
-        self._unsent: list[bytes] = []
-        self._end_reason: str | None = None
         self._farewell: asyncio.Task[None] | None = None
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing of any run is left in it, and nobody is about to begin one."""
-        return not self._flights and not self.held
+    def runs(self) -> int:
+        """Runs in it, and what is left of those that are being unwound."""
+        return len(self._flights)
 
     @property
-    def responsive(self) -> asyncio.Event:
-        """Not set while code outside the interpreter holds the worker; it is then back, or dead, in a moment."""
-        return self._flights.responsive
+    def is_idle(self) -> bool:
+        """Whether nothing of any run is left in it."""
+        return not self._flights
+
+    @property
+    def oldest_run_at(self) -> float:
+        """Loop time at which the first of its runs began; now if there is none."""
+        return self._flights.oldest_at()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether code outside the interpreter holds it; it is then back, or dead, in a moment."""
+        return self._flights.is_stuck
 
     @property
     def is_ending(self) -> bool:
         """Whether it was killed or has died; it takes no runs."""
-        return self._end_reason is not None or self._farewell is not None
+        return self.end is not None or self._farewell is not None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a run can be launched in it now."""
+        return (
+            len(self._flights) < self._concurrency
+            and not self._flights.is_stuck
+            and self.retired is None
+            and self.end is None
+            and self._farewell is None
+        )
 
     async def connect(self) -> None:
         """Take over the connection."""
@@ -99,7 +111,7 @@ class Worker(asyncio.Protocol):
         Raises: CompilationFailed or InvalidRequest when the definition was refused, WorkerDied. The worker ends then.
         """
         self._loaded = self._loop.create_future()
-        self._write(request)
+        self._outbox.put(request)
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
                 return await self._loaded
@@ -110,31 +122,43 @@ class Worker(asyncio.Protocol):
 
     async def run(self, call: Call) -> Outcome:
         """Run a call to its outcome. A caller that is cancelled cancels its run."""
-        number, flight = self._flights.launch(call)
-        if call.code is None:
-            self._write(protocol.Run(number, call.run_id, call.function, call.parameters_json, call.timeout_ms))
-        else:
-            self._write(protocol.RunInline(number, call.run_id, call.code, call.parameters_json, call.timeout_ms))
-        flight.told = self._written_bytes
+        flight = self.launch(call, self._loop.create_future())
         try:
             return await flight.outcome
         except asyncio.CancelledError:
-            # The flight stays until the worker says `Ended`; the alarm still ends a worker that cannot say it.
-            if number in self._flights:
-                self._write(protocol.Cancel(run=number))
-            self._end_fetches(number)
+            self.cancel(flight)
             raise
 
-    def retire(self) -> None:
-        """Take no more runs and go when the last one has ended."""
-        self.retired = True
-        if self.is_idle:
-            self.kill("it was replaced")
+    def launch(self, call: Call, outcome: "asyncio.Future[Outcome]") -> Flight:
+        """Send a call; its outcome is set when it has one."""
+        flight = self._flights.launch(call, outcome)
+        if call.code is None:
+            message: protocol.Message = protocol.Run(
+                flight.number, call.run_id, call.function, call.parameters_json, call.timeout_ms
+            )
+        else:
+            message = protocol.RunInline(flight.number, call.run_id, call.code, call.parameters_json, call.timeout_ms)
+        self._outbox.put(message)
+        flight.told = self._outbox.written_bytes
+        return flight
 
-    def kill(self, reason: str) -> None:
-        """End the process. Its runs are lost, with this reason. Returns before it is gone; see `gone`."""
-        if self._end_reason is None:
-            self._end_reason = reason
+    def cancel(self, flight: Flight) -> None:
+        """Nobody waits for this one any more."""
+        # It stays until the worker says `Ended`; the alarm still ends a worker that cannot say it.
+        if flight.number in self._flights and self.end is None:
+            self._outbox.put(protocol.Cancel(run=flight.number))
+        self._end_fetches(flight.number)
+
+    def retire(self, why: End = REPLACED) -> None:
+        """Take no more runs and go when the last one has ended."""
+        self.retired = self.retired or why
+        if self.is_idle:
+            self.kill(self.retired)
+
+    def kill(self, why: End) -> None:
+        """End the process. Its runs are lost, for this reason. Returns before it is gone; see `gone`."""
+        if self.end is None:
+            self.end = why
             self._inbox.close()
             self._child.kill()
             # Not left to the end of the process: hostile code may have given its end of the connection away.
@@ -148,6 +172,7 @@ class Worker(asyncio.Protocol):
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
         self._inbox.open(self._transport)
+        self._outbox.open(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop with whatever has arrived."""
@@ -166,7 +191,7 @@ class Worker(asyncio.Protocol):
     def _take(self, message: protocol.Upward, size_bytes: int) -> None:
         match message:
             case protocol.Returned(run=number, result=result):  # first, because nearly every message is one
-                check_result(result, max_bytes=self._result_max_bytes)
+                check_result(result, max_bytes=self._limits.result_max_bytes)
                 self._end_run(number, message)
             case protocol.Log(run=number, entries=entries):
                 self._inbox.charge(size_bytes)
@@ -174,10 +199,12 @@ class Worker(asyncio.Protocol):
             case protocol.Expired(run=number, duration_us=duration_us):
                 self._flights.expire(number, duration_us)
                 self._end_fetches(number)
+                self._owner.heard(self)
             case protocol.Ended(run=number):
-                self._flights.end(number)
+                has_landed = self._flights.end(number)
                 self._end_fetches(number)
-                self._landed()
+                if has_landed:
+                    self._landed()
             case protocol.Fetch():
                 self._fetch(message)
             case protocol.CancelFetch():
@@ -236,17 +263,12 @@ class Worker(asyncio.Protocol):
         else:
             self._loaded.set_result(result)
 
-    def give_back(self) -> None:
-        """Whoever acquired it is done with it."""
-        self.held -= 1
-        self._landed()
-
     def _landed(self) -> None:
-        if self.is_idle:
+        if not self._flights:
             self.idle_since = self._loop.time()
-            self._on_idle(self)
-            if self.retired:
-                self.kill("it was replaced")
+            if self.retired is not None:
+                self.kill(self.retired)
+        self._owner.landed(self)
 
     def _end(self) -> None:
         # From both sides, since the loop does not tell of the end of a connection whose taking over was cancelled.
@@ -261,40 +283,19 @@ class Worker(asyncio.Protocol):
                 status = await asyncio.shield(self._child.exit_status)
         except TimeoutError:
             status = None
-        reason = self._end_reason = self._end_reason or describe_exit(status)
+        end = self.end = self.end or End("crashed", describe_exit(status))
         if self._fetches is not None:
             self._fetches.end()
         if self._loaded is not None and not self._loaded.done():
-            self._loaded.set_exception(WorkerDied(reason))
-        self._flights.lose(reason)
+            self._loaded.set_exception(WorkerDied(end.sentence))
+        lost = self._flights.lose(end.sentence)
         self._child.close()
         self.gone.set()
-        self._on_gone(self)
+        self._owner.gone(self, lost)
 
     def write_answer(self, message: protocol.Fetched | protocol.FetchFailed) -> None:
         """Send the answer to a fetch. A large one goes at once, so that the next hears whether there is room for it."""
-        if self._end_reason is None:
-            self._write(message)
+        if self.end is None:
+            self._outbox.put(message)
             if isinstance(message, protocol.Fetched) and len(message.body) > LARGE_BYTES:
-                self._flush()
-
-    def _write(self, message: protocol.Message) -> None:
-        """Send with all else that is written in this turn of the loop: one system call, one wake of the worker."""
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        frame = protocol.encode_frame(message)
-        self._unsent.append(frame)
-        self._written_bytes += len(frame)
-        self._unsent_bytes += len(frame)
-        if len(self._unsent) >= TOGETHER_MAX:
-            self._flush()
-
-    def _flush(self) -> None:
-        frames, self._unsent, self._unsent_bytes = self._unsent, [], 0
-        if frames and self._transport is not None:
-            self._transport.write(b"".join(frames))
-
-    def _read_max_bytes(self) -> int:
-        """How much of what was written to it the worker can have read: what has left this process."""
-        kept = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        return self._written_bytes - self._unsent_bytes - kept
+                self._outbox.flush()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from sandbox import protocol
 from service.domain.fetching import Allowance, Failure, Fetcher, FetchRequest
 from service.domain.outcome import Outcome
+from service.workers.contract import WorkerLimits
+from service.workers.ends import REPLACED
 from service.workers.fetches import Fetches, FetchSettings
 from service.workers.flights import Call
 from service.workers.worker import Worker
@@ -28,6 +30,17 @@ async def _never(request: FetchRequest, allowance: Allowance) -> Failure:
 
 
 FETCH_LIMITS = protocol.FetchLimits(at_once=2, count=3, body_max_bytes=100, response_max_bytes=1000)
+
+
+class _Nobody:
+    def landed(self, worker: Worker) -> None:
+        pass
+
+    def heard(self, worker: Worker) -> None:
+        pass
+
+    def gone(self, worker: Worker, lost: int) -> None:
+        pass
 
 
 @dataclass
@@ -61,18 +74,20 @@ async def open_rig(fetcher: Fetcher | None = None) -> AsyncIterator[Rig]:
     worker = Worker(
         "w",
         child,
-        result_max_bytes=RESULT_MAX_BYTES,
-        logs_max_bytes=LOGS_MAX_BYTES,
-        frame_max_bytes=FRAME_MAX_BYTES,
-        on_idle=lambda _worker: None,
-        on_gone=lambda _worker: None,
+        limits=WorkerLimits(
+            concurrency=64,
+            result_max_bytes=RESULT_MAX_BYTES,
+            logs_max_bytes=LOGS_MAX_BYTES,
+            frame_max_bytes=FRAME_MAX_BYTES,
+        ),
+        owner=_Nobody(),
         open_fetches=lambda worker: Fetches("w", None, settings, worker.write_answer),
     )
     await worker.connect()
     try:
         yield Rig(worker, theirs, process)
     finally:
-        worker.kill("the test is over")
+        worker.kill(REPLACED)
         theirs.close()
         await worker.gone.wait()
         await asyncio.to_thread(process.wait)

@@ -12,7 +12,7 @@ import pytest
 from sandbox import protocol
 from service.domain.fetching import Allowance, Failure, FetchRequest, Response
 from service.domain.outcome import WorkerLost
-from service.workers.worker import MALFORMED
+from service.workers.ends import MALFORMED
 from tests.integration.rig import Rig, open_rig
 
 RUNS = 100
@@ -60,7 +60,7 @@ async def test_a_malformed_fetch_ends_the_worker(data: bytes) -> None:
     async with open_rig() as rig:
         running = await rig.run()
         rig.send(data)
-        assert await running == WorkerLost(MALFORMED, ())
+        assert await running == WorkerLost(MALFORMED.sentence, ())
         await asyncio.to_thread(rig.process.wait, 5)
 
 

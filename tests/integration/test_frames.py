@@ -11,9 +11,9 @@ import pytest
 from sandbox import protocol
 from service.domain.outcome import Returned, WorkerLost
 from service.workers import inbox
+from service.workers.ends import MALFORMED
 from service.workers.flights import LOG_SLACK_BYTES, UNWIND_GRACE_S, Call
 from service.workers.inbox import A_TURN_MAX
-from service.workers.worker import MALFORMED
 from tests.integration.rig import FRAME_MAX_BYTES, LOGS_MAX_BYTES, RESULT_MAX_BYTES, open_rig
 
 
@@ -71,7 +71,7 @@ async def test_a_malformed_frame_ends_the_worker_and_its_runs_are_told(data: byt
     async with open_rig() as rig:
         running = await rig.run()
         rig.send(data)
-        assert await running == WorkerLost(MALFORMED, ())
+        assert await running == WorkerLost(MALFORMED.sentence, ())
         await asyncio.to_thread(rig.process.wait, 5)
         assert rig.worker.is_ending
 
@@ -81,7 +81,7 @@ async def test_a_frame_that_is_begun_and_not_ended_ends_the_worker(monkeypatch: 
     async with open_rig() as rig:
         running = await rig.run()
         rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"[1]", duration_us=1))[:-1])
-        assert await running == WorkerLost(MALFORMED, ())
+        assert await running == WorkerLost(MALFORMED.sentence, ())
 
 
 def test_what_is_said_of_a_malformed_frame_is_short() -> None:
@@ -142,7 +142,7 @@ async def test_an_answer_to_what_the_worker_has_not_read_ends_it() -> None:
         running = asyncio.create_task(rig.worker.run(Call("id", b'"' + b"x" * 4_000_000 + b'"', 5000, "f")))
         await asyncio.get_running_loop().sock_recv(rig.theirs, 1000)
         rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1)))
-        assert await running == WorkerLost(MALFORMED, ())
+        assert await running == WorkerLost(MALFORMED.sentence, ())
 
 
 async def test_a_worker_that_goes_on_saying_it_unwinds_is_killed_all_the_same() -> None:
@@ -179,5 +179,5 @@ async def test_a_worker_that_says_nothing_is_killed_after_the_deadline() -> None
     async with open_rig() as rig:
         outcome = await rig.worker.run(Call("id", b"{}", 50, "f"))
         assert outcome.__class__.__name__ == "TimedOut"
-        assert not rig.worker.responsive.is_set()
+        assert rig.worker.is_stuck
         await asyncio.to_thread(rig.process.wait, 5)

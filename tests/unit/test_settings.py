@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.settings import DEFAULT_MODULES, InvalidSettings, Settings, describe, load_settings
+from service.settings import DEFAULT_MODULES, Settings, describe, load_settings
+from service.settings.declaring import InvalidSettings
 
 MB = 2**20
 

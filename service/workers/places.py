@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from typing import Final
+from collections.abc import Callable
 
-WAIT_TIMEOUT_S: Final = 10.0
+from service.errors import Draining
 
 
 class NoPlace(Exception):
@@ -12,31 +12,36 @@ class NoPlace(Exception):
 
 
 class Places:
-    """A count of processes that may exist, handed out first come, first served."""
+    """A count of processes that may exist, handed out first come, first served.
 
-    def __init__(self, total: int) -> None:
+    `make_room` is called when somebody begins to wait for one.
+    """
+
+    def __init__(self, total: int, *, make_room: Callable[[], None]) -> None:
         self._free = total
+        self._make_room = make_room
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody waits."""
-        return any(not waiting.done() for waiting in self._waiting)
+    def wanted(self) -> int:
+        """How many wait."""
+        return sum(not waiting.done() for waiting in self._waiting)
 
     def try_take(self) -> bool:
-        """Take a place if one is free and nobody is ahead. Raises: NoPlace once closed."""
+        """Take a place if one is free and nobody is ahead. Raises: Draining once closed."""
         if self._closed:
-            raise NoPlace
+            raise _down()
         if self._free > 0 and not self.wanted:
             self._free -= 1
             return True
         return False
 
     async def take(self, *, until: float) -> None:
-        """Wait for a place, at most until this loop time. Raises: NoPlace."""
+        """Wait for a place, at most until this loop time. Raises: NoPlace; Draining once closed."""
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
+        self._make_room()
         try:
             async with asyncio.timeout_at(until):
                 await waiting
@@ -62,4 +67,8 @@ class Places:
         self._closed = True
         for waiting in self._waiting:
             if not waiting.done():
-                waiting.set_exception(NoPlace())
+                waiting.set_exception(_down())
+
+
+def _down() -> Draining:
+    return Draining("The service is going down.")

@@ -1,0 +1,73 @@
+"""How many runs the whole service takes on, and whose turn it is when there is room for one more."""
+
+from collections import deque
+from typing import Protocol
+
+from service.domain.fairness import fair_share
+
+
+class Claimant(Protocol):
+    """Who has runs to begin: the pool of one workspace."""
+
+    running: int
+    """Its runs under way, of the whole service's; counted here."""
+
+    def begin_next(self) -> bool:
+        """Begin the run that has waited longest, if there is one and a worker with room for it."""
+
+
+class Admission:
+    """Runs under way and waiting in the whole service.
+
+    While it is full, workspaces with runs that could begin stand in one line, each once: one with a thousand of them
+    delays one with a single run by one turn.
+    """
+
+    def __init__(self, *, runs_max: int, waiting_max: int) -> None:
+        self.running = 0
+        self.waiting = 0
+        self._runs_max = runs_max
+        self._waiting_max = waiting_max
+        self._line: deque[Claimant] = deque()
+
+    def may_begin(self, claimant: Claimant) -> bool:
+        """Whether one more run of this one may begin, ahead of nobody."""
+        return not self._line and fair_share(claimant.running, self._runs_max - self.running)
+
+    def begin(self, claimant: Claimant) -> None:
+        """One has begun."""
+        self.running += 1
+        claimant.running += 1
+
+    def end(self, claimant: Claimant) -> None:
+        """Nothing is left of one: it is the turn of whoever is next in line."""
+        self.running -= 1
+        claimant.running -= 1
+        if self._line:
+            self._deal()
+
+    def may_wait(self, own: int) -> bool:
+        """Whether one more run may wait where so many of the same workspace wait already."""
+        return fair_share(own, self._waiting_max - self.waiting)
+
+    def line_up(self, claimant: Claimant) -> None:
+        """It has a run and a worker for it: let it begin when it is its turn, which may be now."""
+        if claimant not in self._line:
+            self._line.append(claimant)
+        self._deal()
+
+    def _deal(self) -> None:
+        """One turn after the other, until there is no room or nobody who may use it."""
+        has_changed = True
+        while has_changed:
+            has_changed = False
+            for _ in range(len(self._line)):
+                if self.running >= self._runs_max:
+                    return
+                claimant = self._line.popleft()
+                if not fair_share(claimant.running, self._runs_max - self.running):
+                    self._line.append(claimant)
+                elif claimant.begin_next():
+                    # To the end of the line, whether it has more or not: its next turn will tell.
+                    self._line.append(claimant)
+                    has_changed = True

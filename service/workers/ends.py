@@ -1,0 +1,33 @@
+"""Why a worker ends: a label to count it by, and a sentence for whoever lost a run by it."""
+
+from typing import Final, Literal, NamedTuple
+
+EndLabel = Literal[
+    "evicted", "inactive", "replaced", "shrunk", "deleted", "crashed", "stuck", "malformed", "load_failed", "compiled",
+    "shutdown",
+]  # fmt: skip
+
+
+class End(NamedTuple):
+    """One reason."""
+
+    label: EndLabel
+    sentence: str
+
+
+EVICTED: Final = End("evicted", "it was evicted")
+INACTIVE: Final = End("inactive", "it was inactive")
+REPLACED: Final = End("replaced", "it was replaced")
+SHRUNK: Final = End("shrunk", "there were more workers than needed")
+DELETED: Final = End("deleted", "its workspace was deleted")
+MALFORMED: Final = End("malformed", "the worker sent something that is no answer")
+SHUTDOWN: Final = End("shutdown", "the service is going down")
+LOAD_FAILED: Final = End("load_failed", "it could not be loaded")
+DEPLOY_FAILED: Final = End("load_failed", "its deploy failed")
+COMPILED: Final = End("compiled", "it was only there to compile")
+OVERDUE: Final = End(
+    "stuck", "another run of this workspace passed its deadline and could not be stopped without ending the worker"
+)
+
+CRASHES: Final = frozenset({"crashed", "stuck", "malformed"})
+"""What the workspace's own code brings about."""

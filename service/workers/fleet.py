@@ -1,0 +1,298 @@
+"""The workers of one workspace: when there are more of them, and when fewer.
+
+They are started one at a time, for a backlog and not for each run: when there is none, or when the first in the queue
+has waited for longer than a start takes. They go when fewer would have been enough for a while. A workspace whose
+workers die of what they run gets new ones more and more slowly. While a deploy is under way nothing else is started;
+what it starts takes the place of all there was.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Hashable
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Final, Literal, Protocol
+
+import structlog
+
+from service.domain.pool import PoolRules
+from service.errors import WorkersCrash, WorkersUnavailable
+from service.workers.admission import Admission
+from service.workers.contract import Owner
+from service.workers.crashes import Crashes
+from service.workers.ends import CRASHES, DELETED, DEPLOY_FAILED, INACTIVE, REPLACED, SHRUNK, End
+from service.workers.launcher import Launcher, Package
+from service.workers.places import NoPlace
+from service.workers.waiting import Waiting
+from service.workers.worker import Worker
+
+BACKLOG_S: Final = 0.02
+"""Who has waited for so long would have been better off with another worker: its start takes less."""
+RETRY_MAX_S: Final = 60
+"""The longest pause between starts that fail and nobody waits for; the first is a second, each twice the one before."""
+SHRINK_STEPS: Final = 10
+"""When it goes on shrinking, the next worker goes after so small a part of the time that the first took."""
+
+_log = structlog.get_logger()
+
+Need = Literal["cold", "warm"]
+"""Why a worker is to be started: a run has none to wait for; or there should be more of them."""
+
+
+class NotStarted(Exception):
+    """No worker could be started for a run; `cause` says why. One for each run, since each raises its own."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Source(Protocol):
+    """Where definitions come from."""
+
+    async def find(self, name: str) -> Package:
+        """What a workspace is now. Raises: SkepError."""
+
+    async def keep(self, name: str, package: Package) -> None:
+        """Store a bundle that a worker had to make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the pools of all workspaces share."""
+
+    launcher: Launcher
+    admission: Admission
+    source: Source
+
+
+class FleetOwner(Owner, Protocol):
+    """Who runs something in the workers."""
+
+    def adopted(self, worker: Worker) -> None:
+        """There is one more."""
+
+    def renewed(self) -> None:
+        """The version may be another."""
+
+
+class Fleet:
+    """Every worker that takes runs, all of one version."""
+
+    def __init__(self, workspace: str, common: Common, waiting: Waiting, *, owner: FleetOwner) -> None:
+        self.version: Hashable = None
+        self.rules = PoolRules()
+        self.functions: Collection[str] | None = None
+        """Of this version; None where there is no such workspace, only bodies that are run once."""
+        self.is_stale = False
+        """Somebody has seen another version; nothing begins until that is looked into."""
+        self._workspace = workspace
+        self._source = common.source
+        self._launcher = common.launcher
+        self._owner = owner
+        self._waiting = waiting
+        self._loop = asyncio.get_running_loop()
+        self._workers: list[Worker] = []
+        self._crashes = Crashes()
+        self._lock = asyncio.Lock()
+        """Held by whoever starts workers."""
+        self._starting: asyncio.Task[None] | None = None
+        self._is_in_line = False
+        """For a place."""
+        self._surplus_since: float | None = None
+        self._failures = 0
+        """Starts in a row that failed."""
+        self._retry_at = 0.0
+        """Nothing is started ahead of need before this loop time."""
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Those that take runs."""
+        return [worker for worker in self._workers if worker.retired is None and not worker.is_ending]
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether a worker is being started."""
+        return self._lock.locked()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that is worth remembering."""
+        is_busy = self._workers or self._starting is not None or self._lock.locked() or self.rules.floor
+        return not is_busy and self._crashes.is_clean(self._loop.time())
+
+    def with_room(self) -> Worker | None:
+        """The worker with the fewest runs, if it has room for another."""
+        best: Worker | None = None
+        for worker in self._workers:
+            if worker.has_room and (best is None or worker.runs < best.runs):
+                best = worker
+        return best
+
+    async def deploy(self, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
+        """Start a worker with a new definition and, once it has loaded and `commit` has made it last, let it take
+        over. The old ones finish their runs and go. When anything fails they stay, untouched.
+
+        Compiling has a worker to itself: what the compiler touches would stay private memory of the one that is kept,
+        0.8 MiB for as long as it lives. That one loads the bundle, as every later worker of this version will.
+
+        `commit` is given the bundle and returns the version. Raises: as `Launcher.start`.
+        """
+        async with self._lock:
+            package = replace(package, bundle=await self._launcher.compile(self._workspace, package))
+            try:
+                await self._launcher.take_place()
+            except NoPlace:
+                raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+            worker, _ = await self._launcher.start(self._workspace, package, self._owner)
+            try:
+                version = await commit(package.bundle)
+            except BaseException:
+                worker.kill(DEPLOY_FAILED)
+                raise
+            self._crashes.forget()
+            self._become(replace(package, version=version))
+            self._add(worker)
+        self.tend()
+
+    def close(self) -> None:
+        """The workspace is gone: so are its workers, when their last run has ended."""
+        self._retire_all(DELETED)
+        self._become(Package(b"", b""))
+
+    def tend(self) -> None:
+        """See to it that there are as many workers as there should be."""
+        if self._starting is None and self._need() is not None:
+            self._starting = self._loop.create_task(self._start())
+
+    def is_not_needed(self) -> None:
+        """Nobody waits any more: a start that has not begun is called off."""
+        if self._is_in_line and self._starting is not None:
+            self._starting.cancel()
+
+    def sweep(self, *, peak: int, inactive_s: float) -> None:
+        """What is to be done now and then; `peak`: runs at once since the last time, waiting ones included."""
+        now = self._loop.time()
+        workers = self.workers
+        for worker in workers[self.rules.floor :]:
+            if worker.is_idle and now - worker.idle_since >= inactive_s:
+                worker.kill(INACTIVE)
+        self._shrink(now, workers, needed=ceil(peak / self.rules.concurrency))
+        self.tend()
+
+    def lose(self, worker: Worker) -> None:
+        """Its process is gone."""
+        if worker in self._workers:
+            self._workers.remove(worker)
+        self._launcher.bury(worker)
+        end = worker.end
+        now = self._loop.time()
+        if end is not None and end.label in CRASHES and self._crashes.record(now, end.sentence):
+            pause_s = self._crashes.pause_s(now)
+            _log.warning("crash loop", workspace=self._workspace, crashes=self._crashes.count, pause_s=pause_s)
+            if not self.workers:
+                self._waiting.refuse(lambda: NotStarted(self._crash(pause_s)))
+
+    def check_crashes(self) -> None:
+        """Raises: WorkersCrash while no worker is started."""
+        pause_s = self._crashes.pause_s(self._loop.time())
+        if pause_s:
+            raise self._crash(pause_s)
+
+    def _need(self) -> Need | None:
+        workers = len(self.workers)
+        now = self._loop.time()
+        if self._crashes.pause_s(now):
+            return None
+        if self._waiting and (self.is_stale or not workers):
+            return "cold"
+        has_backlog = self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None
+        is_wanted = workers < self.rules.floor or (has_backlog and workers < self.rules.ceil)
+        return "warm" if is_wanted and now >= self._retry_at else None
+
+    async def _start(self) -> None:
+        """Start workers for as long as there is a need for one."""
+        try:
+            while self._need() is not None:
+                async with self._lock:
+                    need = self._need()
+                    if need is None or not await self._start_one(need):
+                        return
+        except Exception as error:  # noqa: BLE001  # a side task: whoever waits raises it, where it is logged
+            self._cannot_start(error)
+        finally:
+            self._starting = None
+            if self._waiting and not self.workers:
+                self._loop.call_soon(self.tend)
+
+    async def _start_one(self, need: Need) -> bool:
+        """Returns False when there is no place for it now; the next sweep tries again."""
+        package = await self._source.find(self._workspace)
+        was_stale = self.is_stale
+        self._become(package)
+        if (was_stale and self.workers) or (need == "cold" and not self._waiting):
+            return True
+        if not await self._take_place(need):
+            return need == "cold"
+        worker, bundle = await self._launcher.start(self._workspace, package, self._owner)
+        _log.info("worker started", workspace=self._workspace, pid=worker.pid, need=need, compiled=bool(bundle))
+        self._failures = 0
+        self._add(worker)
+        if bundle:
+            await self._source.keep(self._workspace, replace(package, bundle=bundle))
+        return True
+
+    async def _take_place(self, need: Need) -> bool:
+        try:
+            if need == "warm":
+                await self._launcher.take_spare_place()
+            else:
+                self._is_in_line = True
+                await self._launcher.take_place(timeout_s=self.rules.timeout_ms / 1000)
+        except NoPlace:
+            return False
+        finally:
+            self._is_in_line = False
+        return True
+
+    def _become(self, package: Package) -> None:
+        """From now on runs are of this version."""
+        if package.version != self.version:
+            self._retire_all(REPLACED)
+        self.version, self.functions, self.rules = package.version, package.functions, package.rules
+        self.is_stale = False
+        self._owner.renewed()
+
+    def _retire_all(self, why: End) -> None:
+        for worker in self._workers:
+            worker.retire(why)
+        self._workers.clear()
+
+    def _add(self, worker: Worker) -> None:
+        if not worker.is_ending:
+            self._workers.append(worker)
+            self._owner.adopted(worker)
+
+    def _shrink(self, now: float, workers: list[Worker], *, needed: int) -> None:
+        """One worker goes when fewer were enough for a while, and then one after the other: a rush may come back."""
+        if len(workers) <= max(self.rules.cruise, self.rules.floor, needed):
+            self._surplus_since = None
+            return
+        if self._surplus_since is None:
+            self._surplus_since = now
+        shrink_after_s = self._launcher.limits.shrink_after_s
+        if now - self._surplus_since >= shrink_after_s:
+            self._surplus_since = now - shrink_after_s * (1 - 1 / SHRINK_STEPS)
+            worker = min(reversed(workers), key=lambda worker: worker.runs)
+            self._workers.remove(worker)
+            worker.retire(SHRUNK)
+
+    def _cannot_start(self, error: Exception) -> None:
+        """Whoever has no worker to wait for hears of it; the others go on waiting."""
+        self._retry_at = self._loop.time() + min(2**self._failures, RETRY_MAX_S)
+        self._failures += 1
+        _log.warning("worker not started", workspace=self._workspace, reason=str(error), kind=type(error).__name__)
+        if self.is_stale or not self.workers:
+            self._waiting.refuse(lambda: NotStarted(error))
+
+    def _crash(self, pause_s: float) -> WorkersCrash:
+        return WorkersCrash(reason=self._crashes.reason, crashes=self._crashes.count, pause_s=pause_s)

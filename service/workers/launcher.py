@@ -1,0 +1,171 @@
+"""Starting a worker: a place, a process, a workspace loaded into it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from sandbox import protocol
+from service.domain.egress import Rules
+from service.domain.pool import PoolRules
+from service.errors import WorkersUnavailable
+from service.workers.contract import Owner, WorkerLimits
+from service.workers.ends import COMPILED, LOAD_FAILED, End
+from service.workers.fetches import Fetches, FetchSettings
+from service.workers.places import NoPlace, Places
+from service.workers.worker import Worker
+from service.workers.zygote import Zygote
+
+PLACE_TIMEOUT_S: Final = 10.0
+SPARE_TIMEOUT_S: Final = 1.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What every worker gets, and how many there may be."""
+
+    workers_max: int
+    inactive_s: float
+    shrink_after_s: float
+    memory_max_bytes: int
+    result_max_bytes: int
+    logs_max_bytes: int
+    bundle_max_bytes: int
+    modules: tuple[str, ...]
+    fetching: FetchSettings
+
+    def of_worker(self, concurrency: int) -> WorkerLimits:
+        """What one worker may do."""
+        body_max_bytes = self.fetching.limits.body_max_bytes + protocol.FRAME_OVERHEAD_BYTES
+        largest = max(self.result_max_bytes, self.logs_max_bytes, self.bundle_max_bytes, body_max_bytes)
+        return WorkerLimits(
+            concurrency=concurrency,
+            result_max_bytes=self.result_max_bytes,
+            logs_max_bytes=self.logs_max_bytes,
+            frame_max_bytes=largest + protocol.FRAME_OVERHEAD_BYTES,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What a worker loads: a definition, and what was compiled from it before, if anything was."""
+
+    definition_json: bytes
+    bundle: bytes
+    version: Hashable = None
+    """Tells this content from another; None where it is not on the volume yet."""
+    functions: Collection[str] | None = None
+    """By name; None where there is no such workspace, only a body that is run once."""
+    network: Rules | None = None
+    """What the workspace may reach, if it says so; its worker is held to it."""
+    rules: PoolRules = field(default_factory=PoolRules)
+
+
+class Launcher:
+    """The only one who starts workers, and who knows all there are.
+
+    `make_room` is called when somebody waits for a place; `spare` ends a worker that nobody would miss, if there is
+    one.
+    """
+
+    def __init__(
+        self, zygote: Zygote, limits: Limits, *, make_room: Callable[[], None], spare: Callable[[], bool]
+    ) -> None:
+        self.limits = limits
+        self.workers: set[Worker] = set()
+        """Every one whose process exists, those that are ending included."""
+        self.places = Places(limits.workers_max, make_room=make_room)
+        self._make_room = make_room
+        self._zygote = zygote
+        self._spare = spare
+
+    async def take_place(self, *, timeout_s: float = PLACE_TIMEOUT_S) -> None:
+        """A place for `start`. Raises: NoPlace, Draining."""
+        if not self.places.try_take():
+            await self.places.take(until=asyncio.get_running_loop().time() + timeout_s)
+
+    async def take_spare_place(self) -> None:
+        """A place for `start`, if one is free or held by who would not miss it. Raises: NoPlace, Draining."""
+        if not self.places.try_take():
+            if self.places.wanted or not self._spare():
+                raise NoPlace
+            await self.take_place(timeout_s=SPARE_TIMEOUT_S)
+
+    def offer_place(self, worker: Worker) -> None:
+        """This one may have nothing to do, and somebody wait for a place."""
+        if self.places.wanted and worker.is_idle:
+            self._make_room()
+
+    async def start(self, workspace: str, package: Package, owner: Owner) -> tuple[Worker, bytes]:
+        """A loaded worker, and the bundle if it had to compile; in a place that was taken, and is given back if this
+        fails. Raises: CompilationFailed, InvalidRequest, WorkerDied, WorkersUnavailable.
+        """
+        limits = self.limits
+        try:
+            child = await self._zygote.fork(memory_max_bytes=limits.memory_max_bytes)
+        except BaseException:
+            self.places.give_back()
+            raise
+        worker = Worker(
+            workspace,
+            child,
+            limits=limits.of_worker(package.rules.concurrency),
+            owner=owner,
+            open_fetches=lambda worker: Fetches(workspace, package.network, limits.fetching, worker.write_answer),
+        )
+        self.workers.add(worker)
+        try:
+            await worker.connect()
+            bundle = await worker.load(
+                protocol.Load(
+                    workspace=workspace,
+                    definition=package.definition_json,
+                    bundle=package.bundle,
+                    modules=list(limits.modules),
+                    result_max_bytes=limits.result_max_bytes,
+                    logs_max_bytes=limits.logs_max_bytes,
+                    fetches=limits.fetching.limits,
+                )
+            )
+        except BaseException:
+            worker.kill(LOAD_FAILED)
+            raise
+        return worker, bundle
+
+    async def compile(self, workspace: str, package: Package) -> bytes:
+        """The bundle, from a worker that ends with it. Raises: as `start`."""
+        try:
+            await self.take_place()
+        except NoPlace:
+            raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+        worker, bundle = await self.start(workspace, package, _Compiling(self))
+        worker.kill(COMPILED)
+        return bundle
+
+    def bury(self, worker: Worker) -> None:
+        """The owner of a worker whose process is gone says so: its place is free."""
+        self.workers.discard(worker)
+        self.places.give_back()
+        end = worker.end or End("crashed", "the worker ended")
+        _log.info("worker ended", workspace=worker.workspace, pid=worker.pid, why=end.label, reason=end.sentence)
+
+
+class _Compiling:
+    """The owner of a worker that is only there to compile."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+
+    def landed(self, worker: Worker) -> None:
+        """No runs are sent to it."""
+
+    def heard(self, worker: Worker) -> None:
+        """Nothing waits for it."""
+
+    def gone(self, worker: Worker, lost: int) -> None:  # noqa: ARG002  # there are none
+        """Its place is free."""
+        self._launcher.bury(worker)

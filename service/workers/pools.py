@@ -1,0 +1,146 @@
+"""All pools: the places for workers that they share, and who gives one up when another needs it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from service.errors import Draining
+from service.workers.admission import Admission
+from service.workers.ends import EVICTED, SHUTDOWN, End
+from service.workers.fleet import Common, Source
+from service.workers.launcher import Launcher, Limits, Package
+from service.workers.pool import Pool
+from service.workers.zygote import Zygote
+
+SWEEP_MAX_S: Final = 1.0
+TENURE_S: Final = 0.5
+"""A worker that is never idle keeps its place for so long at least."""
+SPARE_IDLE_S: Final = 1.0
+"""A worker that was idle for less is not taken away for another workspace's backlog."""
+SWEEP_TOGETHER: Final = 50
+"""So many pools are looked after before everybody else has had a turn."""
+
+_log = structlog.get_logger()
+
+
+class Pools:
+    """The pools of every workspace that has workers, or had some a moment ago."""
+
+    def __init__(
+        self,
+        zygote: Zygote,
+        limits: Limits,
+        admission: Admission,
+        source: Source,
+    ) -> None:
+        self._inactive_s = limits.inactive_s
+        self._sweep_s = min(SWEEP_MAX_S, limits.shrink_after_s / 10, limits.inactive_s / 10)
+        self._launcher = Launcher(zygote, limits, make_room=self._make_room, spare=self._spare)
+        self._common = Common(self._launcher, admission, source)
+        self._pools: dict[str, Pool] = {}
+        self._again: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take calls; on exit every worker is gone, whatever it was doing."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+            await asyncio.shield(self._end())
+
+    def of(self, workspace: str) -> Pool:
+        """The pool of a workspace."""
+        pool = self._pools.get(workspace)
+        if pool is None:
+            pool = self._pools[workspace] = Pool(workspace, self._common)
+        return pool
+
+    async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
+        """See `Pool.deploy`."""
+        await self.of(workspace).deploy(package, commit)
+
+    async def compile(self, workspace: str, package: Package) -> bytes:
+        """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `Launcher.start`."""
+        return await self._launcher.compile(workspace, package)
+
+    def discard(self, workspace: str) -> None:
+        """The workspace is gone: so are its workers, when their last run has ended."""
+        pool = self._pools.get(workspace)
+        if pool is not None:
+            pool.close()
+
+    def kill_all(self, why: End = SHUTDOWN) -> None:
+        """End every worker, whatever it is doing, and start no more; runs in them are lost, for this reason."""
+        self._launcher.places.close()
+        for pool in self._pools.values():
+            pool.refuse_all(lambda: Draining("The service is going down."))
+        for worker in tuple(self._launcher.workers):
+            worker.kill(why)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            for number, (name, pool) in enumerate(tuple(self._pools.items()), 1):
+                try:
+                    pool.sweep(inactive_s=self._inactive_s)
+                except Exception:  # noqa: BLE001  # a side task: it must not end, and nobody else would hear of it
+                    _log.exception("sweep failed", workspace=name)
+                if pool.is_empty:
+                    del self._pools[name]
+                if number % SWEEP_TOGETHER == 0:
+                    await asyncio.sleep(0)
+
+    async def _end(self) -> None:
+        self.kill_all()
+        for worker in tuple(self._launcher.workers):
+            await worker.gone.wait()
+
+    def _make_room(self) -> None:
+        """Somebody waits for a place: the worker that has been idle for longest goes, one that is kept warm last.
+
+        Looking through all of them costs less than keeping them in order would: that would be paid by every run, this
+        by the few that need a process. Where none is idle, one that is busy all the time takes no more runs and goes
+        when it has ended those it has: a turn for each, and no workspace has a place for ever.
+        """
+        ending = sum(1 for worker in self._launcher.workers if worker.is_ending or worker.retired is not None)
+        if ending >= self._launcher.places.wanted:
+            return
+        loop = asyncio.get_running_loop()
+        there = [(pool, worker) for pool in self._pools.values() for worker in pool.workers]
+        idle = [(pool, worker) for pool, worker in there if worker.is_idle]
+        settled = [worker for _, worker in there if loop.time() - worker.since >= TENURE_S]
+        if idle:
+            _, worker = min(idle, key=lambda pair: (pair[0].has_spare is False, pair[1].idle_since))
+            worker.kill(EVICTED)
+        elif settled:
+            max(settled, key=lambda worker: worker.oldest_run_at).retire(EVICTED)
+        elif self._again is None:
+            self._again = loop.call_later(TENURE_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._again = None
+        if self._launcher.places.wanted:
+            self._make_room()
+
+    def _spare(self) -> bool:
+        """End the worker that has been idle for longest, of those that are not kept warm and were idle for a while."""
+        idle_before = asyncio.get_running_loop().time() - SPARE_IDLE_S
+        idle = [
+            worker
+            for pool in self._pools.values()
+            if pool.has_spare
+            for worker in pool.workers
+            if worker.is_idle and worker.idle_since < idle_before
+        ]
+        if not idle:
+            return False
+        min(idle, key=lambda worker: worker.idle_since).kill(EVICTED)
+        return True
