@@ -39,17 +39,19 @@ def edge(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamRespon
 
 
 async def respond(skep: Skep, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Correlation id, errors, access log. The unexpected is logged here and only here."""
+    """Correlation id, errors, metrics, access log. The unexpected is logged here and only here."""
     started = time.perf_counter()
     correlation_id = _correlation_id(request)
     try:
         response = await handler(skep, request)
     except asyncio.CancelledError:
+        skep.metrics.request(_CALLER_LEFT.status)
         skep.access_log.record(request, _CALLER_LEFT, correlation_id, (time.perf_counter() - started) * 1000)
         raise
     except SkepError as error:
         response = error_response(error)
-    except web.HTTPException:
+    except web.HTTPException as answer:
+        skep.metrics.request(answer.status)
         raise  # no handler of ours raises one; what is aiohttp's stays aiohttp's
     except Exception:  # noqa: BLE001  # the edge: whatever it is, it is logged and the caller gets an answer
         _log.exception("unexpected failure", method=request.method, path=request.path, correlation=correlation_id)
@@ -58,6 +60,7 @@ async def respond(skep: Skep, request: web.Request, handler: Handler) -> web.Str
         response.correlation_id = correlation_id
     else:
         response.headers[CORRELATION_ID] = correlation_id
+    skep.metrics.request(response.status)
     skep.access_log.record(request, response, correlation_id, (time.perf_counter() - started) * 1000)
     return response
 

@@ -6,11 +6,15 @@ from aiohttp import web
 
 from service.http.access import AccessLog
 from service.http.lifecycle import Lifecycle
+from service.metrics.metrics import Metrics
 from service.settings import Settings
 from service.storage.workspaces import Volume
 from service.usecases.deploy import Deploy
 from service.usecases.run import Run
 from service.workers.zygote import Zygote
+
+METRICS_WORKSPACES_MAX: Final = 100
+"""Workspaces with series of their own."""
 
 
 class Skep:
@@ -25,6 +29,7 @@ class Skep:
         self.settings = settings
         self.lifecycle = Lifecycle()
         self.access_log = AccessLog()
+        self.metrics = Metrics(workspaces_max=METRICS_WORKSPACES_MAX)
 
 
 SKEP: Final = web.AppKey("skep", Skep)

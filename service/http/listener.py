@@ -9,10 +9,12 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from service.errors import BodyTooLarge, InvalidRequest, Problem
+from service.http.keys import SKEP
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID
 from service.http.shortcut import shorten
 from service.ids import new_id
+from service.metrics.metrics import Metrics
 
 BACKLOG: Final = 1024
 LINGER_S: Final = 1.0
@@ -21,6 +23,12 @@ LINGER_S: Final = 1.0
 
 class Connection(web.RequestHandler):
     """One caller's connection. What is no HTTP is refused in the same envelope as everything else."""
+
+    __slots__ = ("_metrics",)
+
+    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
+        super().__init__(server, loop=loop, access_log=None)  # type: ignore[arg-type]  # how aiohttp has it switched off
+        self._metrics = metrics
 
     def handle_error(
         self,
@@ -44,6 +52,8 @@ class Connection(web.RequestHandler):
             response = error_response(InvalidRequest([Problem("", "this is not HTTP/1.1 as it is spoken here")]))
         response.headers[CORRELATION_ID] = new_id()
         response.force_close()
+        if status < 500:  # noqa: PLR2004  # server errors come after an answer, which is the one that counts
+            self._metrics.request(response.status)
         return response
 
 
@@ -56,9 +66,10 @@ async def listening(runner: web.AppRunner, *, host: str, port: int) -> AsyncIter
     assert runner.server is not None  # noqa: S101  # `setup` came first
     server = shorten(runner.app, runner.server)
     loop = asyncio.get_running_loop()
+    metrics = runner.app[SKEP].metrics
 
     def connect() -> Connection:
-        return Connection(server, loop=loop, access_log=None)  # type: ignore[arg-type]  # how aiohttp has it switched off
+        return Connection(server, loop=loop, metrics=metrics)
 
     listener = await loop.create_server(connect, host, port, backlog=BACKLOG)
     try:

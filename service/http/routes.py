@@ -36,6 +36,7 @@ ROUTES: Final = (
     Route("DELETE", _FUNCTION, workspaces.delete_function),
     Route("GET", "/sys/healthcheck", system.healthcheck),
     Route("GET", "/sys/ready", system.ready),
+    Route("GET", "/metrics", system.metrics),
 )
 
 

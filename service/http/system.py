@@ -1,4 +1,6 @@
-"""What operators and their machines ask: is it alive, does it take runs."""
+"""What operators and their machines ask: is it alive, does it take runs, how is it doing."""
+
+import asyncio
 
 import orjson
 from aiohttp import web
@@ -18,3 +20,13 @@ async def ready(skep: Skep, _request: web.Request) -> web.Response:
     """GET /sys/ready: it takes runs. Raises: Draining."""
     skep.lifecycle.check()
     return web.Response(body=orjson.dumps({"status": "ready"}), content_type=JSON)
+
+
+async def metrics(skep: Skep, request: web.Request) -> web.Response:
+    """GET /metrics: every series, in the format that is asked for. Others get their turn while it is written."""
+    pieces, content_type = skep.metrics.pieces(request.headers.get("Accept"))
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        await asyncio.sleep(0)
+    return web.Response(body=bytes(body), headers={"Content-Type": content_type})
