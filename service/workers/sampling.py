@@ -64,6 +64,8 @@ def read_usage(pid: int) -> Usage | None:
 class Sampler:
     """Looks at each worker every `every_s`, and remembers.
 
+    `workers` must give a worker until it is gone: one that comes back is taken for a new one and counted again.
+
     `zygote_pid`: of the process that workers are forked from, if there is one. What that has, a worker has too without
     needing memory of its own, so it is taken off; pages that a worker wrote over, some 3 MiB, are the error of that.
     """
@@ -117,11 +119,12 @@ class Sampler:
                 total += own
                 most = max(most, own)
                 by_workspace[worker.workspace] = by_workspace.get(worker.workspace, 0) + own
-        cpu_s = self._workspaces_cpu_s
         return TotalUsage(
-            total, most, self._cpu_s,
-            {name: Used(memory, cpu_s.get(name, 0.0)) for name, memory in by_workspace.items()},
-        )  # fmt: skip
+            memory_sum_bytes=total,
+            memory_max_bytes=most,
+            cpu_seconds=self._cpu_s,
+            workspaces={name: Used(by_workspace.get(name, 0), cpu_s) for name, cpu_s in self._workspaces_cpu_s.items()},
+        )
 
     async def _run(self) -> None:
         while True:
