@@ -26,6 +26,7 @@ from service.workers.cgroups import ControlGroup
 from service.workers.fetches import FetchSettings
 from service.workers.launcher import Limits
 from service.workers.pools import Pools
+from service.workers.sampling import Sampler
 from service.workers.zygote import Zygote
 
 BUNDLE_PER_CODE: Final = 16
@@ -50,7 +51,9 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     skep, settings = app[SKEP], app[SKEP].settings
     volume = Volume(dirpath=settings.functions_dirpath, document_max_bytes=settings.request_max_bytes)
     group = ControlGroup(workers_max=settings.workers_max)
-    zygote = skep.zygote = Zygote(group, modules=settings.python_modules, least=settings.jail_least)
+    zygote = skep.zygote = Zygote(
+        group, modules=settings.python_modules, least=settings.jail_least, on_start=skep.metrics.zygote_started
+    )
     await volume.open()
     group.open()
     try:
@@ -61,10 +64,14 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                 _limits(settings, egress),
                 Admission(runs_max=settings.runs_max, waiting_max=settings.runs_queue_max),
                 definitions,
+                skep.metrics,
             )
-            async with pools.running():
+            sampler = Sampler(lambda: pools.workers, zygote_pid=lambda: zygote.pid)
+            skep.metrics.observe(pools.observe)
+            skep.metrics.observe_usage(sampler.usage)
+            async with pools.running(), sampler.running():
                 skep.volume, skep.deploy = volume, Deploy(volume, pools, definitions)
-                skep.run = Run(volume, pools, timeout_max_ms=settings.run_timeout_ms)
+                skep.run = Run(volume, pools, skep.metrics, timeout_max_ms=settings.run_timeout_ms)
                 skep.lifecycle.on_grace_over = pools.kill_all
                 starting = asyncio.create_task(_become_ready(skep, pools, definitions))
                 yield

@@ -13,9 +13,6 @@ from service.usecases.deploy import Deploy
 from service.usecases.run import Run
 from service.workers.zygote import Zygote
 
-METRICS_WORKSPACES_MAX: Final = 100
-"""Workspaces with series of their own."""
-
 
 class Skep:
     """Everything behind the routes. The use cases are there while the application runs, and not before."""
@@ -29,7 +26,7 @@ class Skep:
         self.settings = settings
         self.lifecycle = Lifecycle()
         self.access_log = AccessLog()
-        self.metrics = Metrics(workspaces_max=METRICS_WORKSPACES_MAX)
+        self.metrics = Metrics(workspaces_max=settings.metrics_workspaces_max)
 
 
 SKEP: Final = web.AppKey("skep", Skep)

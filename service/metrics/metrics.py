@@ -38,6 +38,11 @@ class Metrics:
         """Those that have series of their own."""
         return self._tallies.keys()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether somebody may have to do without series."""
+        return len(self._tallies) >= self._workspaces_max
+
     def tally(self, workspace: str) -> Tally:
         """Where the runs of this workspace are counted: with series of its own while there is room for it.
 

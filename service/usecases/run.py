@@ -1,11 +1,14 @@
 """Run a function, or a body once, in the workspace's pool."""
 
+import asyncio
 from collections.abc import Callable, Hashable, Mapping
 
 from service.domain.outcome import Completed
 from service.domain.source_lines import pointed
 from service.errors import CompilationFailed, FunctionNotFound, InvalidRequest, WorkspaceBroken, WorkspaceNotFound
-from service.storage.workspaces import Volume
+from service.metrics.metrics import Metrics
+from service.metrics.outcomes import count
+from service.storage.workspaces import Stored, Volume
 from service.usecases.definitions import ABSENT
 from service.workers.contract import WorkerDied
 from service.workers.fleet import NotStarted
@@ -16,16 +19,17 @@ from service.workers.pools import Pools
 class Run:
     """The running verbs."""
 
-    def __init__(self, volume: Volume, pools: Pools, *, timeout_max_ms: int) -> None:
+    def __init__(self, volume: Volume, pools: Pools, metrics: Metrics, *, timeout_max_ms: int) -> None:
         self._volume = volume
         self._pools = pools
+        self._metrics = metrics
         self._timeout_max_ms = timeout_max_ms
 
     async def function(self, workspace: str, function: str, *, run_id: str, parameters_json: bytes) -> Completed:
         """Run a stored function. Raises: WorkspaceNotFound, FunctionNotFound, WorkspaceBroken, WorkersUnavailable,
         WorkersCrash, Draining.
         """
-        stored = await self._volume.read(workspace)
+        stored = await self._read(workspace)
         try:
             timeout_ms = stored.workspace.timeouts_ms[function]
         except KeyError:
@@ -38,7 +42,7 @@ class Run:
         """Run a body once, with the workspace's functions and cache in scope if it exists. Raises: as `function`."""
         call = Call(run_id, parameters_json, self._timeout_max_ms, code=code)
         try:
-            stored = await self._volume.read(workspace)
+            stored = await self._read(workspace)
         except WorkspaceNotFound:
             return await self._run(workspace, call, ABSENT, dict)
         return await self._run(workspace, call, stored.signature, stored.workspace.sources)
@@ -46,9 +50,21 @@ class Run:
     async def _run(
         self, workspace: str, call: Call, version: Hashable, sources: Callable[[], Mapping[str, str]]
     ) -> Completed:
+        tally = self._metrics.tally(workspace)
+        pool = self._pools.of(workspace)
+        flight = pool.begin(call, version)
         try:
-            return await self._pools.of(workspace).run(call, version)
+            if flight is not None:
+                completed = Completed(await flight.outcome, 0.0, None)
+            else:
+                completed = await pool.run(call, version)
+        except asyncio.CancelledError:
+            if flight is not None:
+                flight.cancel()
+            tally.ended("cancelled", duration_ms=None, queued_s=None)
+            raise
         except NotStarted as failed:
+            tally.ended("unavailable", duration_ms=None, queued_s=None)
             match failed.cause:
                 case CompilationFailed(errors=errors) as cause:
                     first = errors[0]
@@ -58,3 +74,12 @@ class Run:
                     raise WorkspaceBroken(workspace, str(cause)) from cause
                 case cause:
                     raise cause from None
+        count(tally, completed)
+        return completed
+
+    async def _read(self, workspace: str) -> Stored:
+        try:
+            return await self._volume.read(workspace)
+        except WorkspaceBroken:
+            self._metrics.tally(workspace).ended("unavailable", duration_ms=None, queued_s=None)
+            raise

@@ -1,17 +1,14 @@
 """Why a worker ends: a label to count it by, and a sentence for whoever lost a run by it."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-EndLabel = Literal[
-    "evicted", "inactive", "replaced", "shrunk", "deleted", "crashed", "stuck", "malformed", "load_failed", "compiled",
-    "shutdown",
-]  # fmt: skip
+from service.metrics.tally import EndReason
 
 
 class End(NamedTuple):
     """One reason."""
 
-    label: EndLabel
+    label: EndReason
     sentence: str
 
 

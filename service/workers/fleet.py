@@ -143,7 +143,7 @@ class Fleet:
                 await self._launcher.take_place()
             except NoPlace:
                 raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
-            worker, _ = await self._launcher.start(self._workspace, package, self._owner)
+            worker, _ = await self._launcher.start(self._workspace, package, self._owner, kind="warm")
             try:
                 version = await commit(package.bundle)
             except BaseException:
@@ -233,8 +233,7 @@ class Fleet:
             return True
         if not await self._take_place(need):
             return need == "cold"
-        worker, bundle = await self._launcher.start(self._workspace, package, self._owner)
-        _log.info("worker started", workspace=self._workspace, pid=worker.pid, need=need, compiled=bool(bundle))
+        worker, bundle = await self._launcher.start(self._workspace, package, self._owner, kind=need)
         self._failures = 0
         self._add(worker)
         if bundle:

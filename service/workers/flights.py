@@ -41,14 +41,16 @@ class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
     __slots__ = (
-        "call", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "started", "timeout_ms", "told",
-        "unwinds",
+        "_cancel", "call", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "started",
+        "timeout_ms", "told", "unwinds",
     )  # fmt: skip
 
-    def __init__(
-        self, outcome: "asyncio.Future[Outcome]", *, number: int, call: Call, started: float, due: float
-    ) -> None:
+    def __init__(  # noqa: PLR0913  # which, what, and when
+        self, outcome: "asyncio.Future[Outcome]", *, number: int, call: Call, started: float, due: float,
+        cancel: "Callable[[Flight], None]",
+    ) -> None:  # fmt: skip
         self.outcome = outcome
+        self._cancel = cancel
         self.number = number
         self.call = call
         self.timeout_ms = call.timeout_ms
@@ -65,6 +67,10 @@ class Flight:
         self.entries: list[bytes] = []
         self.entries_bytes = 0
 
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancel(self)
+
     def answer(self, outcome: Outcome) -> None:
         """Give the caller its answer; the first one counts."""
         if not self.outcome.done():
@@ -78,15 +84,16 @@ class Flight:
 class Flights:
     """Every flight of one worker, by number.
 
-    `kill` is called with the reason when one cannot be ended otherwise, but not while `is_unheard` says that it is the
-    service that leaves unread what the worker has to say; `read_max_bytes` says how much of what was written to the
-    worker it can have read.
+    `cancel` tells the worker that nobody waits for one any more. `kill` is called with the reason when one cannot be
+    ended otherwise, but not while `is_unheard` says that it is the service that leaves unread what the worker has to
+    say; `read_max_bytes` says how much of what was written to the worker it can have read.
     """
 
     def __init__(
         self,
         *,
         logs_max_bytes: int,
+        cancel: Callable[[Flight], None],
         kill: Callable[[End], None],
         read_max_bytes: Callable[[], int],
         is_unheard: Callable[[], bool],
@@ -94,6 +101,7 @@ class Flights:
         self.is_stuck = False
         """No sign of life at a deadline: code outside the interpreter holds the worker."""
         self._logs_max_bytes = logs_max_bytes
+        self._cancel = cancel
         self._kill = kill
         self._read_max_bytes = read_max_bytes
         self._is_unheard = is_unheard
@@ -121,7 +129,7 @@ class Flights:
         self._number = number = self._number + 1
         now = self._loop.time()
         due = now + call.timeout_ms / 1000 + ANSWER_MARGIN_S
-        flight = Flight(outcome, number=number, call=call, started=now, due=due)
+        flight = Flight(outcome, number=number, call=call, started=now, due=due, cancel=self._cancel)
         self._flights[number] = flight
         if due < self._alarm_at:
             self._set_alarm(due)

@@ -11,6 +11,8 @@ from sandbox import protocol
 from service.domain.egress import Rules
 from service.domain.pool import PoolRules
 from service.errors import WorkersUnavailable
+from service.metrics.metrics import Metrics
+from service.metrics.tally import StartKind
 from service.workers.contract import Owner, WorkerLimits
 from service.workers.ends import COMPILED, LOAD_FAILED, End
 from service.workers.fetches import Fetches, FetchSettings
@@ -73,7 +75,13 @@ class Launcher:
     """
 
     def __init__(
-        self, zygote: Zygote, limits: Limits, *, make_room: Callable[[], None], spare: Callable[[], bool]
+        self,
+        zygote: Zygote,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        make_room: Callable[[], None],
+        spare: Callable[[], bool],
     ) -> None:
         self.limits = limits
         self.workers: set[Worker] = set()
@@ -81,6 +89,7 @@ class Launcher:
         self.places = Places(limits.workers_max, make_room=make_room)
         self._make_room = make_room
         self._zygote = zygote
+        self._metrics = metrics
         self._spare = spare
 
     async def take_place(self, *, timeout_s: float = PLACE_TIMEOUT_S) -> None:
@@ -100,15 +109,19 @@ class Launcher:
         if self.places.wanted and worker.is_idle:
             self._make_room()
 
-    async def start(self, workspace: str, package: Package, owner: Owner) -> tuple[Worker, bytes]:
+    async def start(self, workspace: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
         """A loaded worker, and the bundle if it had to compile; in a place that was taken, and is given back if this
         fails. Raises: CompilationFailed, InvalidRequest, WorkerDied, WorkersUnavailable.
         """
         limits = self.limits
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             child = await self._zygote.fork(memory_max_bytes=limits.memory_max_bytes)
-        except BaseException:
+        except BaseException as error:
             self.places.give_back()
+            if isinstance(error, WorkersUnavailable):
+                self._metrics.fork_failed()
             raise
         worker = Worker(
             workspace,
@@ -134,6 +147,9 @@ class Launcher:
         except BaseException:
             worker.kill(LOAD_FAILED)
             raise
+        started_s = loop.time() - began
+        self._metrics.worker_started(kind, started_s)
+        _log.info("worker started", workspace=workspace, pid=worker.pid, kind=kind, ms=round(started_s * 1000, 1))
         return worker, bundle
 
     async def compile(self, workspace: str, package: Package) -> bytes:
@@ -142,7 +158,7 @@ class Launcher:
             await self.take_place()
         except NoPlace:
             raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
-        worker, bundle = await self.start(workspace, package, _Compiling(self))
+        worker, bundle = await self.start(workspace, package, _Compiling(self), kind="compile")
         worker.kill(COMPILED)
         return bundle
 
@@ -151,6 +167,7 @@ class Launcher:
         self.workers.discard(worker)
         self.places.give_back()
         end = worker.end or End("crashed", "the worker ended")
+        self._metrics.worker_ended(end.label)
         _log.info("worker ended", workspace=worker.workspace, pid=worker.pid, why=end.label, reason=end.sentence)
 
 

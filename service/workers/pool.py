@@ -8,7 +8,7 @@ from service.domain.outcome import Completed, Outcome, Rejected
 from service.domain.pool import PoolRules
 from service.errors import FunctionNotFound, WorkspaceNotFound
 from service.workers.fleet import BACKLOG_S, Common, Fleet, NotStarted
-from service.workers.flights import Call
+from service.workers.flights import Call, Flight
 from service.workers.launcher import Package
 from service.workers.waiting import Ticket, Waiting
 from service.workers.worker import Worker
@@ -56,10 +56,10 @@ class Pool:
         """Whether there is nothing that is worth remembering."""
         return not self.running and not self._waiting and self._fleet.is_empty
 
-    async def run(self, call: Call, version: Hashable) -> Completed:
-        """Run a call of this version to its outcome. A caller that is cancelled cancels its run, or leaves the queue.
+    def begin(self, call: Call, version: Hashable) -> Flight | None:
+        """Begin a run of this version, if nobody is ahead of it and there is a worker with room; None if it must wait.
 
-        Raises: NotStarted, WorkersCrash.
+        Whoever does not wait for its outcome cancels it.
         """
         fleet = self._fleet
         if (
@@ -69,8 +69,8 @@ class Pool:
             and (worker := fleet.with_room()) is not None
         ):
             self._begin()
-            return Completed(await worker.run(call), 0.0, None)
-        return await self._run_later(call, version)
+            return worker.launch(call, self._loop.create_future())
+        return None
 
     async def deploy(self, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """See `Fleet.deploy`."""
@@ -102,7 +102,6 @@ class Pool:
             return False
         ticket = self._waiting.pop()
         ticket.began = self._loop.time()
-        ticket.worker = worker
         ticket.flight = worker.launch(ticket.call, ticket.outcome)
         self._begin()
         if ticket.began - ticket.since >= BACKLOG_S:
@@ -144,7 +143,11 @@ class Pool:
         self._dispatch()
         self.tend()
 
-    async def _run_later(self, call: Call, version: Hashable) -> Completed:
+    async def run(self, call: Call, version: Hashable) -> Completed:
+        """Run a call that cannot begin at once. A caller that is cancelled cancels its run, or leaves the queue.
+
+        Raises: NotStarted, WorkersCrash.
+        """
         fleet, waiting = self._fleet, self._waiting
         has_workers = bool(fleet.workers)
         if not has_workers:
@@ -169,8 +172,8 @@ class Pool:
 
     def _leave(self, ticket: Ticket) -> None:
         """Its caller has gone."""
-        if ticket.worker is not None and ticket.flight is not None:
-            ticket.worker.cancel(ticket.flight)
+        if ticket.flight is not None:
+            ticket.flight.cancel()
             return
         self._waiting.remove(ticket)
         if not self._waiting:

@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 
 from service.errors import Draining
+from service.metrics.metrics import Metrics
+from service.metrics.observation import Live, Observation, WorkerState
 from service.workers.admission import Admission
 from service.workers.ends import EVICTED, SHUTDOWN, End
 from service.workers.fleet import Common, Source
 from service.workers.launcher import Launcher, Limits, Package
 from service.workers.pool import Pool
+from service.workers.worker import Worker
 from service.workers.zygote import Zygote
 
 SWEEP_MAX_S: Final = 1.0
@@ -36,11 +39,14 @@ class Pools:
         limits: Limits,
         admission: Admission,
         source: Source,
+        metrics: Metrics,
     ) -> None:
         self._inactive_s = limits.inactive_s
         self._sweep_s = min(SWEEP_MAX_S, limits.shrink_after_s / 10, limits.inactive_s / 10)
-        self._launcher = Launcher(zygote, limits, make_room=self._make_room, spare=self._spare)
+        self._launcher = Launcher(zygote, limits, metrics, make_room=self._make_room, spare=self._spare)
         self._common = Common(self._launcher, admission, source)
+        self._admission = admission
+        self._metrics = metrics
         self._pools: dict[str, Pool] = {}
         self._again: asyncio.TimerHandle | None = None
 
@@ -76,6 +82,7 @@ class Pools:
         pool = self._pools.get(workspace)
         if pool is not None:
             pool.close()
+        self._metrics.forget(workspace)
 
     def kill_all(self, why: End = SHUTDOWN) -> None:
         """End every worker, whatever it is doing, and start no more; runs in them are lost, for this reason."""
@@ -84,6 +91,23 @@ class Pools:
             pool.refuse_all(lambda: Draining("The service is going down."))
         for worker in tuple(self._launcher.workers):
             worker.kill(why)
+
+    @property
+    def workers(self) -> Collection[Worker]:
+        """Every one whose process exists."""
+        return self._launcher.workers
+
+    def observe(self) -> Observation:
+        """How things stand."""
+        states: dict[WorkerState, int] = {"starting": 0, "idle": 0, "busy": 0, "retiring": 0}
+        for worker in self._launcher.workers:
+            states[worker.state] += 1
+        return Observation(
+            runs_running=self._admission.running,
+            runs_waiting=self._admission.waiting,
+            workers=states,
+            workspaces={name: Live(pool.waiting, len(pool.workers)) for name, pool in self._pools.items()},
+        )
 
     async def _sweep(self) -> None:
         while True:
@@ -95,6 +119,8 @@ class Pools:
                     _log.exception("sweep failed", workspace=name)
                 if pool.is_empty:
                     del self._pools[name]
+                    if self._metrics.is_crowded:
+                        self._metrics.forget(name)
                 if number % SWEEP_TOGETHER == 0:
                     await asyncio.sleep(0)
 

@@ -9,7 +9,6 @@ from typing import Final
 from service.domain.outcome import Outcome, Rejected
 from service.workers.admission import Admission
 from service.workers.flights import Call, Flight
-from service.workers.worker import Worker
 
 _NEVER: Final = float("inf")
 _RETRY_AFTER_MAX_S: Final = 60
@@ -18,7 +17,7 @@ _RETRY_AFTER_MAX_S: Final = 60
 class Ticket:
     """One run that waits, until it is in a worker."""
 
-    __slots__ = ("began", "call", "flight", "is_cold", "number", "outcome", "since", "until", "worker")
+    __slots__ = ("began", "call", "flight", "is_cold", "number", "outcome", "since", "until")
 
     def __init__(  # noqa: PLR0913  # which, what, and when
         self, number: int, call: Call, outcome: "asyncio.Future[Outcome]", *, since: float, until: float, is_cold: bool
@@ -32,7 +31,6 @@ class Ticket:
         self.is_cold = is_cold
         """There was no worker when it came: it waits for one to start."""
         self.began: float | None = None
-        self.worker: Worker | None = None
         self.flight: Flight | None = None
 
 

@@ -12,6 +12,7 @@ import structlog
 from sandbox import protocol
 from service.domain.outcome import Outcome
 from service.errors import SkepError
+from service.metrics.observation import WorkerState
 from service.workers.answers import Ending, check_result, describe_exit, outcome_of, refusal_of
 from service.workers.contract import Owner, WorkerDied, WorkerLimits
 from service.workers.ends import MALFORMED, REPLACED, End
@@ -58,10 +59,11 @@ class Worker(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
+        self._has_ever_loaded = False
         self._values_max_bytes = max(limits.result_max_bytes, limits.logs_max_bytes)
         self._flights = Flights(
-            logs_max_bytes=limits.logs_max_bytes, kill=self.kill, read_max_bytes=self._outbox.read_max_bytes,
-            is_unheard=self._inbox.is_throttled,
+            logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
+            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled,
         )  # fmt: skip
         self._farewell: asyncio.Task[None] | None = None
 
@@ -74,6 +76,15 @@ class Worker(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether nothing of any run is left in it."""
         return not self._flights
+
+    @property
+    def state(self) -> WorkerState:
+        """For whoever counts workers."""
+        if self.retired is not None or self.is_ending:
+            return "retiring"
+        if not self._has_ever_loaded:
+            return "starting"
+        return "busy" if self._flights else "idle"
 
     @property
     def oldest_run_at(self) -> float:
@@ -119,15 +130,6 @@ class Worker(asyncio.Protocol):
             raise WorkerDied(f"compiling it took longer than {LOAD_TIMEOUT_S:.0f} s") from None
         finally:
             self._loaded = None
-
-    async def run(self, call: Call) -> Outcome:
-        """Run a call to its outcome. A caller that is cancelled cancels its run."""
-        flight = self.launch(call, self._loop.create_future())
-        try:
-            return await flight.outcome
-        except asyncio.CancelledError:
-            self.cancel(flight)
-            raise
 
     def launch(self, call: Call, outcome: "asyncio.Future[Outcome]") -> Flight:
         """Send a call; its outcome is set when it has one."""
@@ -261,6 +263,7 @@ class Worker(asyncio.Protocol):
         if isinstance(result, SkepError):
             self._loaded.set_exception(result)
         else:
+            self._has_ever_loaded = True
             self._loaded.set_result(result)
 
     def _landed(self) -> None:

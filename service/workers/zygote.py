@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
@@ -84,13 +84,17 @@ class _Incarnation:
 class Zygote:
     """Forks workers; survives the death of the process that does it."""
 
-    def __init__(self, group: ControlGroup, *, modules: Sequence[str], least: protocol.JailLevel) -> None:
+    def __init__(
+        self, group: ControlGroup, *, modules: Sequence[str], least: protocol.JailLevel,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.level: protocol.JailLevel = "none"
         """Of the jail that workers are in now; never below `least` once there is one."""
         self.layers: tuple[protocol.Layer, ...] = ()
         self._group = group
         self._modules = tuple(modules)
         self._least = least
+        self._on_start = on_start
         self._incarnation: _Incarnation | None = None
         self._starting = asyncio.Lock()
         self._room = asyncio.Semaphore(FORKS_AT_ONCE)
@@ -191,6 +195,7 @@ class Zygote:
             await self._stop(zygote)
             raise JailTooWeak(ready.level, self._least, [(layer.name, layer.detail, layer.grant) for layer in missing])
         self.level, self.layers = ready.level, tuple(ready.layers)
+        self._on_start()
         _log.info("zygote started", pid=process.pid, jail=ready.level)
         for layer in missing:
             _log.warning("jail layer missing", layer=layer.name, reason=layer.detail, needs=layer.grant)

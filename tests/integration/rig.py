@@ -56,9 +56,19 @@ class Rig:
 
     async def run(self) -> "asyncio.Task[Outcome]":
         """Send a run and wait until it has arrived."""
-        task = asyncio.create_task(self.worker.run(Call("id", b"{}", 5000, "f")))
-        await asyncio.get_running_loop().sock_recv(self.theirs, 65536)
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(self.outcome(Call("id", b"{}", 5000, "f")))
+        await loop.sock_recv(self.theirs, 65536)
         return task
+
+    async def outcome(self, call: Call) -> Outcome:
+        """Of a run that is cancelled if nobody waits for it."""
+        flight = self.worker.launch(call, asyncio.get_running_loop().create_future())
+        try:
+            return await flight.outcome
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
 
 
 @asynccontextmanager

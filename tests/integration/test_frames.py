@@ -139,7 +139,7 @@ async def test_more_answers_to_runs_that_are_over_than_there_were_runs_end_the_w
 
 async def test_an_answer_to_what_the_worker_has_not_read_ends_it() -> None:
     async with open_rig() as rig:
-        running = asyncio.create_task(rig.worker.run(Call("id", b'"' + b"x" * 4_000_000 + b'"', 5000, "f")))
+        running = asyncio.create_task(rig.outcome(Call("id", b'"' + b"x" * 4_000_000 + b'"', 5000, "f")))
         await asyncio.get_running_loop().sock_recv(rig.theirs, 1000)
         rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=1)))
         assert await running == WorkerLost(MALFORMED.sentence, ())
@@ -177,7 +177,7 @@ async def test_a_worker_that_closes_its_connection_is_killed() -> None:
 
 async def test_a_worker_that_says_nothing_is_killed_after_the_deadline() -> None:
     async with open_rig() as rig:
-        outcome = await rig.worker.run(Call("id", b"{}", 50, "f"))
+        outcome = await rig.outcome(Call("id", b"{}", 50, "f"))
         assert outcome.__class__.__name__ == "TimedOut"
         assert rig.worker.is_stuck
         await asyncio.to_thread(rig.process.wait, 5)
