@@ -149,7 +149,14 @@ class Launcher:
             raise
         started_s = loop.time() - began
         self._metrics.worker_started(kind, started_s)
-        _log.info("worker started", workspace=workspace, pid=worker.pid, kind=kind, ms=round(started_s * 1000, 1))
+        _log.info(
+            "worker started",
+            workspace=workspace,
+            pid=worker.pid,
+            kind=kind,
+            compiled=bool(bundle),
+            ms=round(started_s * 1000, 1),
+        )
         return worker, bundle
 
     async def compile(self, workspace: str, package: Package) -> bytes:

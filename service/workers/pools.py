@@ -67,6 +67,7 @@ class Pools:
         pool = self._pools.get(workspace)
         if pool is None:
             pool = self._pools[workspace] = Pool(workspace, self._common)
+            self._metrics.tally(workspace)
         return pool
 
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
