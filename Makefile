@@ -61,4 +61,4 @@ differential: $(VENV)/.dev
 	$(BIN)/python -m tests.differential --programs $(PROGRAMS) --seed $(SEED)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .peers

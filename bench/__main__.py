@@ -28,6 +28,7 @@ from bench.load import Load, open_load
 from bench.memory import measure_memory
 from bench.neighbours import measure_neighbours
 from bench.options import Options
+from bench.peers import measure_peers
 from bench.scale import measure_scale
 from bench.targets import Figure, Measured
 from bench.throughput import measure_throughput
@@ -43,6 +44,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "neighbours": measure_neighbours,
     "fetch": measure_fetch,
     "kernels": measure_kernels,
+    "peers": measure_peers,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100
@@ -53,14 +55,17 @@ def main() -> int:
     """Measure what the command line asks for."""
     arguments = _parse_arguments()
     quick: bool = arguments.quick
+    rounds: int = arguments.rounds or (3 if quick else 20)
     options = Options(
-        rounds=arguments.rounds or (3 if quick else 20),
+        rounds=rounds,
         seconds=arguments.seconds or (0.3 if quick else 0.5),
         workspace_counts=(1, 10, 50) if quick else (1, 10, 100, 500),
         cold_starts=10,
         idle_workers=10 if quick else 50,
         attack_rounds=1 if quick else 3,
         fetches=480 if quick else 1600,
+        peer_rounds=(rounds + 1) // 2,
+        peer_starts=1 if quick else 3,
     )
     # So that servers and load are ended when somebody ends the benchmark with a signal.
     signal.signal(signal.SIGTERM, _leave)

@@ -7,25 +7,21 @@ it is lean (raw protocols on uvloop, requests built beforehand), so that what is
 
 import asyncio
 import gc
-import multiprocessing
 import time
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
-from multiprocessing.connection import Connection as Pipe
 from typing import Final, cast
 
-import uvloop
-
 from bench.errors import MeasureError
+from bench.generator import Generator, open_generator
 from bench.wire import HOST, cut_answer
 
 PATIENCE_S: Final = 20.0
 """How long a phase may last beyond its own length before the requests under way count as lost."""
 MAX_ERRORS: Final = 10
-STOP_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,29 +220,11 @@ def _report(measured: Phase, warmup_requests: int, *, elapsed_s: float, client_c
     )
 
 
-def _serve(pipe: "Pipe[Round | str, Job | None]") -> None:
-    """The load process: one job after the other until it is told to end or its parent is gone."""
-    gc.disable()  # no pauses of ours inside a latency; collected between the phases instead
-    while True:
-        try:
-            job = pipe.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
-            return
-        if job is None:
-            return
-        try:
-            pipe.send(uvloop.run(run_job(job)))
-        except OSError as error:
-            pipe.send(f"the load generator failed: {error}")
-        except KeyboardInterrupt:
-            return
-
-
 class Load:
     """The load generator as its parent sees it."""
 
-    def __init__(self, pipe: "Pipe[Job | None, Round | str]") -> None:
-        self._pipe = pipe
+    def __init__(self, generator: Generator[Job, Round]) -> None:
+        self._generator = generator
 
     def run(self, job: Job) -> Round:
         """Run one job. Raises: MeasureError if any answer was wrong or missing; such a round has measured nothing."""
@@ -255,26 +233,15 @@ class Load:
 
     def start(self, job: Job) -> None:
         """Run one job while the caller does something else. Raises: MeasureError."""
-        try:
-            self._pipe.send(job)
-        except OSError as error:
-            raise MeasureError("the load generator died") from error
+        self._generator.start(job)
 
     def has_finished(self) -> bool:
         """Whether the job that was started is over."""
-        return self._pipe.poll()
+        return self._generator.has_finished()
 
     def finish(self, job: Job) -> Round:
         """What the job that was started has seen. Raises: MeasureError, as `run`."""
-        limit_s = job.seconds + job.warmup_s + 3 * PATIENCE_S
-        try:
-            if not self._pipe.poll(limit_s):
-                raise MeasureError(f"the load generator did not report within {limit_s:.0f} s")
-            report = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise MeasureError("the load generator died") from error
-        if isinstance(report, str):
-            raise MeasureError(report)
+        report = self._generator.finish(job.seconds + job.warmup_s + 3 * PATIENCE_S)
         if report.errors:
             raise MeasureError(f"{report.errors} wrong answers under load, the first: {report.first_error}")
         return report
@@ -283,16 +250,5 @@ class Load:
 @contextmanager
 def open_load() -> Iterator[Load]:
     """Start the load process; on exit it is gone, whatever happened."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs,), name="bench-load", daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield Load(ours)
-    finally:
-        ours.close()  # ends its wait for the next job
-        process.join(STOP_TIMEOUT_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
+    with open_generator(run_job) as generator:
+        yield Load(generator)

@@ -18,3 +18,5 @@ class Options:
     """Of each attacker."""
     fetches: int
     """In each round, 16 at once; half as many one after the other."""
+    peer_rounds: int
+    peer_starts: int

@@ -20,10 +20,11 @@ from bench.wire import HOST, Connection, build_request
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.005
 _ROOT: Final = Path(__file__).resolve().parent.parent
 SKEP: Final = Path(sys.executable).with_name("skep")
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+"""Of the environment; no server gets a setting by accident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def open_floor() -> Iterator[Server]:
         assert process.stdout is not None
         yield Server(port=_read_port(process.stdout), pid=process.pid)
     finally:
-        _stop(process)
+        stop(process)
 
 
 @contextmanager
@@ -62,9 +63,9 @@ def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None =
     with tempfile.TemporaryDirectory(prefix="skep-bench-", ignore_cleanup_errors=True) as folder:
         # Workers may have users of their own; what they may read below here is for Skep to say.
         Path(folder).chmod(0o755)
-        port = _free_port()
+        port = free_port()
         log = Path(folder, "log")
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
+        environment = passed_on() | {
             "HOST": HOST,
             "PORT": str(port),
             "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": f"{folder}/functions/",
@@ -82,15 +83,20 @@ def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None =
                 process_group=0,  # as above
             )
         try:
-            _wait_until_ready(process, port)
+            wait_until_answered(process, build_request(port=port, method="GET", path="/sys/ready"), port, name="skep")
             yield Server(port=port, pid=process.pid)
         except MeasureError as error:
-            raise MeasureError(f"{error}\nThe end of skep's log:\n{_tail(log)}") from error
+            raise MeasureError(f"{error}\nThe end of skep's log:\n{tail(log)}") from error
         finally:
-            _stop(process)
+            stop(process)
 
 
-def _free_port() -> int:
+def passed_on() -> dict[str, str]:
+    """What a server gets of our environment."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -108,9 +114,8 @@ def _read_port(output: IO[bytes]) -> int:
     return int(line)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    """Ask `GET /sys/ready` until it is answered with 200."""
-    request = build_request(port=port, method="GET", path="/sys/ready")
+def wait_until_answered(process: subprocess.Popen[bytes], request: bytes, port: int, *, name: str) -> None:
+    """Ask until the answer has status 200. Raises: MeasureError if the process ends, or it takes `START_TIMEOUT_S`."""
     give_up_at = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < give_up_at:
         try:
@@ -123,17 +128,17 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
             status = process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             continue
-        raise MeasureError(f"skep ended with status {status} before it was ready")
-    raise MeasureError(f"skep was not ready within {START_TIMEOUT_S:.0f} s")
+        raise MeasureError(f"{name} ended with status {status} before it was ready")
+    raise MeasureError(f"{name} was not ready within {START_TIMEOUT_S:.0f} s")
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     """The last lines, without those of requests that went well: under load they would hide the reason."""
     lines = log.read_text(errors="replace").splitlines()
     return "\n".join([line for line in lines if '"level":"info"' not in line][-20:])
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM, then SIGKILL; what the server had started goes with it even if it forgot some of it."""
     tree = read_tree(process.pid)
     process.send_signal(signal.SIGTERM)
