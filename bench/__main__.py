@@ -22,6 +22,7 @@ from bench.cold import measure_cold
 from bench.compiling import measure_compiling
 from bench.errors import MeasureError
 from bench.fetch import measure_fetch
+from bench.grid import measure_grid
 from bench.jail import measure_jail
 from bench.kernels import measure_kernels
 from bench.load import Load, open_load
@@ -29,7 +30,6 @@ from bench.memory import measure_memory
 from bench.neighbours import measure_neighbours
 from bench.options import Options
 from bench.peers import measure_peers
-from bench.scale import measure_scale
 from bench.targets import Figure, Measured
 from bench.throughput import measure_throughput
 
@@ -39,7 +39,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "cold": measure_cold,
     "compiling": measure_compiling,
     "memory": measure_memory,
-    "scale": measure_scale,
+    "grid": measure_grid,
     "jail": measure_jail,
     "neighbours": measure_neighbours,
     "fetch": measure_fetch,
@@ -59,7 +59,7 @@ def main() -> int:
     options = Options(
         rounds=rounds,
         seconds=arguments.seconds or (0.3 if quick else 0.5),
-        workspace_counts=(1, 10, 50) if quick else (1, 10, 100, 500),
+        workspace_counts=(1, 10, 50) if quick else (1, 50, 500),
         cold_starts=10,
         idle_workers=10 if quick else 50,
         attack_rounds=1 if quick else 3,
