@@ -29,6 +29,7 @@ from bench.load import Load, open_load
 from bench.memory import measure_memory
 from bench.neighbours import measure_neighbours
 from bench.options import Options
+from bench.overload import measure_overload
 from bench.peers import measure_peers
 from bench.targets import Figure, Measured
 from bench.throughput import measure_throughput
@@ -45,6 +46,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "fetch": measure_fetch,
     "kernels": measure_kernels,
     "peers": measure_peers,
+    "overload": measure_overload,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100
@@ -66,6 +68,9 @@ def main() -> int:
         fetches=480 if quick else 1600,
         peer_rounds=(rounds + 1) // 2,
         peer_starts=1 if quick else 3,
+        overload_rounds=1 if quick else 3,
+        fairness_rounds=1 if quick else 5,
+        parallel_rounds=2 if quick else 10,
     )
     # So that servers and load are ended when somebody ends the benchmark with a signal.
     signal.signal(signal.SIGTERM, _leave)

@@ -1,8 +1,9 @@
 """A process of its own that makes load: it takes one job after the other and reports what each has seen."""
 
+import asyncio
 import gc
 import multiprocessing
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import Final, Generic, TypeVar
@@ -10,11 +11,15 @@ from typing import Final, Generic, TypeVar
 import uvloop
 
 from bench.errors import MeasureError
+from bench.wire import HOST
 
 STOP_TIMEOUT_S: Final = 5.0
+_AT_ONCE: Final = 64
+_PAUSE_S: Final = 0.01
 
 JobT = TypeVar("JobT")
 ReportT = TypeVar("ReportT")
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
 class Generator(Generic[JobT, ReportT]):
@@ -45,6 +50,19 @@ class Generator(Generic[JobT, ReportT]):
         if isinstance(report, str):
             raise MeasureError(report)
         return report
+
+
+async def connect(make: Callable[[], ProtocolT], *, port: int, count: int) -> AsyncIterator[ProtocolT]:
+    """Open so many connections, a few at a time.
+
+    A server that is busy accepts late, a connection beyond its backlog (128 in aiohttp) is tried again after a second,
+    and nobody tells who has been accepted: hence the pauses.
+    """
+    for number in range(1, count + 1):
+        _transport, protocol = await asyncio.get_running_loop().create_connection(make, HOST, port)
+        yield protocol
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(_PAUSE_S)
 
 
 @contextmanager

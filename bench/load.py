@@ -16,8 +16,8 @@ from itertools import cycle
 from typing import Final, cast
 
 from bench.errors import MeasureError
-from bench.generator import Generator, open_generator
-from bench.wire import HOST, cut_answer
+from bench.generator import Generator, connect, open_generator
+from bench.wire import cut_answer
 
 PATIENCE_S: Final = 20.0
 """How long a phase may last beyond its own length before the requests under way count as lost."""
@@ -184,12 +184,10 @@ async def _run_phase(
 
 async def run_job(job: Job) -> Round:
     """Warm up, then measure, on the same connections."""
-    loop = asyncio.get_running_loop()
     clients: list[Client] = []
     try:
-        for _ in range(job.connections):
-            _transport, client = await loop.create_connection(Client, HOST, job.port)
-            clients.append(client)
+        async for client in connect(Client, port=job.port, count=job.connections):
+            clients.append(client)  # noqa: PERF401 (those that are open are closed when a later one fails)
         requests = cycle(job.requests)
         warmup_requests = 0
         if job.warmup_s or job.warmup_requests:

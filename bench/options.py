@@ -20,3 +20,6 @@ class Options:
     """In each round, 16 at once; half as many one after the other."""
     peer_rounds: int
     peer_starts: int
+    overload_rounds: int
+    fairness_rounds: int
+    parallel_rounds: int

@@ -21,6 +21,16 @@ HELLO_ONCE: Final = {
     }
 }
 
+# Takes time and no processor.
+WAIT: Final = 'import asyncio\nawait asyncio.sleep(0.02)\nreturn "Hello " + name'
+_LOOPS_PER_MS: Final = 30_000
+"""About, on the machine these benchmarks were written on; what is compared with what does the same number."""
+
+
+def burn(about_ms: int) -> str:
+    """The body of a function that keeps a processor busy."""
+    return f'total = 0\nfor number in range({about_ms * _LOOPS_PER_MS}):\n    total += number\nreturn "Hello " + name'
+
 
 def deploy(connection: Connection, workspace: str, document: object) -> None:
     """Create or replace a workspace. Raises: MeasureError unless it is accepted."""
