@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 from bench.cold import measure_cold
 from bench.compiling import measure_compiling
 from bench.errors import MeasureError
+from bench.fairness import measure_fairness
 from bench.fetch import measure_fetch
 from bench.grid import measure_grid
 from bench.jail import measure_jail
@@ -30,6 +31,7 @@ from bench.memory import measure_memory
 from bench.neighbours import measure_neighbours
 from bench.options import Options
 from bench.overload import measure_overload
+from bench.parallel import measure_cache, measure_parallel
 from bench.peers import measure_peers
 from bench.targets import Figure, Measured
 from bench.throughput import measure_throughput
@@ -47,6 +49,9 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "kernels": measure_kernels,
     "peers": measure_peers,
     "overload": measure_overload,
+    "fairness": measure_fairness,
+    "parallel": measure_parallel,
+    "cache": measure_cache,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100

@@ -57,6 +57,9 @@ TARGETS: Final = {
         for function in ("waiting", "burning")
         for factor in (2, 10)
     },
+    # Times the same alone, and ms.
+    "p50 beside 500 callers, waiting": Target("≤", 3.0),
+    "longest wait beside 500 callers, burning": Target("<", 1000.0),
     # Times the same function under functions-framework.
     "throughput, functions-framework threaded": Target("≥", 4.0),
     "throughput, functions-framework ASGI": Target(">", 1.0),
