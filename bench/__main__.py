@@ -74,7 +74,7 @@ def main() -> int:
         peer_rounds=(rounds + 1) // 2,
         peer_starts=1 if quick else 3,
         overload_rounds=1 if quick else 3,
-        fairness_rounds=1 if quick else 5,
+        fairness_rounds=1 if quick else 4,
         parallel_rounds=2 if quick else 10,
     )
     # So that servers and load are ended when somebody ends the benchmark with a signal.

@@ -2,7 +2,7 @@
 
 A closed loop asks less of a server that stalls, so it cannot overload one. Here each request has a moment at which it
 is due; its latency counts from there, so that what had to wait in this client for a free connection has waited. How
-many left late is in the report, and a request without exactly one answer is an error.
+many could not leave when they were due is in the report, and a request without exactly one answer is an error.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from bench.wire import Answer, cut_answer
 PATIENCE_S: Final = 30.0
 """How long after the last request was due its answer may come."""
 LATE_S: Final = 0.010
-"""A request that leaves so long after it was due is late; sends go out in batches of a millisecond."""
+"""A request that this client comes to so long after it was due is late; it looks every millisecond."""
 _TICK_S: Final = 0.001
 _ERROR_CODE: Final = re.compile(rb'\{"error":\s*"(\w+)"')
 
@@ -54,8 +54,11 @@ class Answered:
     """Since the beginning."""
     latencies_s: "array[float]"
     late: int
+    """Requests that this client had no time for when they were due."""
     latest_s: float
     """How late the latest was."""
+    held: int
+    """Requests for which there was no free connection when they were due, which is the server's doing."""
     most_under_way: int
     client_cpu_s: float
     failure: str
@@ -86,7 +89,7 @@ class Sender:
         self.due_s = array("d", (number / stream.per_second for number in range(self.count)))
         self.latencies_s = array("d", [math.nan]) * self.count
         self.kinds = [""] * self.count
-        self.answered = self.late = self.most_under_way = 0
+        self.answered = self.late = self.held = self.most_under_way = 0
         self.latest_s = 0.0
         self.failure = ""
         self._next = 0
@@ -107,17 +110,18 @@ class Sender:
         while self._next < self.count and self.due_s[self._next] <= now_s:
             number = self._next
             self._next += 1
+            lateness_s = time.perf_counter() - self._started - self.due_s[number]
+            self.late += lateness_s > LATE_S
+            self.latest_s = max(self.latest_s, lateness_s)
             if self._free:
                 self._send(self._free.pop(), number)
             else:
+                self.held += 1
                 self._waiting.append(number)
         if self._next < self.count:
             asyncio.get_running_loop().call_later(_TICK_S, self._send_due)
 
     def _send(self, link: "Link", number: int) -> None:
-        lateness_s = time.perf_counter() - self._started - self.due_s[number]
-        self.late += lateness_s > LATE_S
-        self.latest_s = max(self.latest_s, lateness_s)
         self._under_way += 1
         self.most_under_way = max(self.most_under_way, self._under_way)
         link.send(number, self.stream.request)
@@ -222,6 +226,7 @@ async def run_stream(stream: Stream) -> Answered:
             latencies_s=sender.latencies_s,
             late=sender.late,
             latest_s=sender.latest_s,
+            held=sender.held,
             most_under_way=sender.most_under_way,
             client_cpu_s=time.process_time() - cpu_s,
             failure=sender.failure,

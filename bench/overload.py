@@ -27,7 +27,7 @@ EXPIRED: Final = "503 QueueTimeout"
 UNAVAILABLE: Final = "503 ServiceUnavailable"
 REFUSALS: Final = frozenset(kind[4:] for kind in (FULL, EXPIRED, UNAVAILABLE))
 LATE_MAX: Final = 0.01
-"""When more of the requests left late than this share, the rate was not what it should have been."""
+"""When this client was late with more of the requests than this share, the rate was not what it should have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Findings:
     statuses: dict[str, int] = field(default_factory=dict)
     requests: int = 0
     late: int = 0
+    held: int = 0
     latest_ms: float = 0.0
 
 
@@ -169,6 +170,7 @@ def _add(  # noqa: PLR0913 (both sides of a round, and what they are compared wi
         found.statuses[kind] = found.statuses.get(kind, 0) + count
     found.requests += len(answered.kinds)
     found.late += answered.late
+    found.held += answered.held
     found.latest_ms = max(found.latest_ms, answered.latest_s * 1e3)
 
 
@@ -203,7 +205,7 @@ def _figures(name: str, found: Findings, bench: Bench, function: Function, *, is
     normal = median(bench.findings[function.name, 1].goodput)
     detail = (
         f"peak {median(bench.peaks[function.name]):,.0f}/s, at 1 x {normal:.2f}; {told}; "
-        f"{found.late:,} sent late, at most by {found.latest_ms:.0f} ms"
+        f"{found.late:,} late, at most by {found.latest_ms:.0f} ms, {found.held:,} held"
     )
     figures = [Figure(f"goodput, {name}", median(found.goodput), "x peak", detail, is_void)]
     detail = f"p99 {median(found.accepted_p99_ms):.0f} ms, queue timeout {function.timeout_ms} ms and a run alone"
