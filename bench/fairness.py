@@ -52,11 +52,11 @@ def measure_fairness(load: Load, options: Options) -> Measured:
                 ]
                 alone = _job(port, asks[1], callers=1, seconds=options.seconds, warmup_s=WARMUP_S)
                 before = None if name == FLOOR else read_outcomes(service)
+                many = _job(port, asks[0], callers=CALLERS, seconds=RAMP_S + options.seconds + ROOM_S, warmup_s=0)
                 with watch_others(shares):
                     by_itself = load.run(alone)
-                many = _job(port, asks[0], callers=CALLERS, seconds=RAMP_S + options.seconds + ROOM_S, warmup_s=0)
-                crowd.start(many)
-                beside = load.run(replace(alone, warmup_s=RAMP_S))
+                    crowd.start(many)
+                    beside = load.run(replace(alone, warmup_s=RAMP_S))
                 was_early = crowd.has_finished()
                 crowded = crowd.finish(many)
                 if was_early:

@@ -98,13 +98,13 @@ def measure_overload(load: Load, options: Options) -> Measured:
             deploy(connection, function.name, function.document)
         for number in range(options.overload_rounds):
             for function in FUNCTIONS if number % 2 else reversed(FUNCTIONS):
-                _measure_function(bench, function)
+                with watch_others(bench.shares):
+                    _measure_function(bench, function)
     return _report(bench)
 
 
 def _measure_function(bench: Bench, function: Function) -> None:
-    with watch_others(bench.shares):
-        peak = _run_closed(bench, function, CALLERS)[0]
+    peak = _run_closed(bench, function, CALLERS)[0]
     alone_ms = _run_closed(bench, function, 1)[1]
     bench.peaks.setdefault(function.name, []).append(peak)
     for factor in FACTORS:
