@@ -21,6 +21,7 @@ from service.usecases.definitions import Definitions
 from service.usecases.deploy import Deploy
 from service.usecases.rebuild import rebuild_bundles
 from service.usecases.run import Run
+from service.usecases.warm import warm_floors
 from service.workers.admission import Admission
 from service.workers.cgroups import ControlGroup
 from service.workers.fetches import FetchSettings
@@ -89,6 +90,7 @@ async def _become_ready(skep: Skep, pools: Pools, definitions: Definitions) -> N
     if skep.settings.update_scripts_on_startup:
         await rebuild_bundles(skep.volume, pools, definitions)
     skep.lifecycle.ready = True
+    await warm_floors(skep.volume, pools, definitions)
 
 
 async def _drain(app: web.Application) -> None:

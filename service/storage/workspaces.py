@@ -151,6 +151,10 @@ class Volume:
         self._fresh.clear()
         return deleted
 
+    async def mentions(self, name: str, word: bytes) -> bool:
+        """Whether a word stands anywhere in a definition, which is not parsed for that."""
+        return await self._in_thread(self._mentions, name, word)
+
     async def names(self, *, after: str | None, limit: int) -> tuple[list[str], bool]:
         """At most `limit` names of workspaces, in order, that come after `after`; and whether more follow."""
         return await self._in_thread(self._names, after, limit)
@@ -197,6 +201,13 @@ class Volume:
         except InvalidRequest as error:
             raise WorkspaceBroken(name, f"{DEFINITION}: {_summary(error.problems)}") from error
         return Stored(workspace, signature)
+
+    def _mentions(self, name: str, word: bytes) -> bool:
+        try:
+            with files.open_folder(name, parent=self._root) as folder:
+                return word in files.read_file(DEFINITION, folder=folder, max_bytes=self._definition_max_bytes)
+        except (OSError, files.Unusable):
+            return False
 
     def _read_bundle(self, name: str) -> bytes:
         if not is_workspace_name(name):

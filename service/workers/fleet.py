@@ -150,14 +150,14 @@ class Fleet:
                 worker.kill(DEPLOY_FAILED)
                 raise
             self._crashes.forget()
-            self._become(replace(package, version=version))
+            self.become(replace(package, version=version))
             self._add(worker)
         self.tend()
 
     def close(self) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
         self._retire_all(DELETED)
-        self._become(Package(b"", b""))
+        self.become(Package(b"", b""))
 
     def tend(self) -> None:
         """See to it that there are as many workers as there should be."""
@@ -228,7 +228,7 @@ class Fleet:
         """Returns False when there is no place for it now; the next sweep tries again."""
         package = await self._source.find(self._workspace)
         was_stale = self.is_stale
-        self._become(package)
+        self.become(package)
         if (was_stale and self.workers) or (need == "cold" and not self._waiting):
             return True
         if not await self._take_place(need):
@@ -253,7 +253,7 @@ class Fleet:
             self._is_in_line = False
         return True
 
-    def _become(self, package: Package) -> None:
+    def become(self, package: Package) -> None:
         """From now on runs are of this version."""
         if package.version != self.version:
             self._retire_all(REPLACED)

@@ -76,6 +76,12 @@ class Pool:
         """See `Fleet.deploy`."""
         await self._fleet.deploy(package, commit)
 
+    def prepare(self, package: Package) -> None:
+        """See to it that what is to be kept warm is there before the first run."""
+        if self._fleet.version is None:
+            self._fleet.become(package)
+            self.tend()
+
     def close(self) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
         self._fleet.close()

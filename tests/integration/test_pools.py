@@ -75,6 +75,18 @@ async def test_a_floor_is_there_from_deploy_on_and_comes_back_when_workers_die(s
     assert (await client.run("floor", "one")).headers["server-timing"].startswith("queue;dur=0.000, run;")
 
 
+async def test_a_floor_is_there_when_the_service_starts_again(tmp_path: Path) -> None:
+    with running_skep(tmp_path) as skep:
+        async with client_of(skep) as client:
+            await client.deploy("warm", FUNCTIONS, pool={"floor": 1})
+            await client.deploy("cold", {"floor": "return 1"})
+    with running_skep(tmp_path) as skep:
+        async with client_of(skep) as client:
+            await _workers(client, "warm", 1)
+            assert len(skep.worker_pids()) == 1
+            assert "cold" not in (await client.run("warm", "one")).headers["server-timing"]
+
+
 async def test_a_rush_has_workers_up_to_the_ceil_and_its_end_leaves_the_cruise(client: Client) -> None:
     await client.deploy("rush", FUNCTIONS, pool={"ceil": 4, "cruise": 2, "concurrency": 1})
     await _workers(client, "rush", 1)
