@@ -10,8 +10,8 @@ from service.metrics.metrics import Metrics
 from service.metrics.outcomes import count
 from service.storage.workspaces import Stored, Volume
 from service.usecases.definitions import ABSENT
+from service.workers.common import NotStarted
 from service.workers.contract import WorkerDied
-from service.workers.fleet import NotStarted
 from service.workers.flights import Call
 from service.workers.pools import Pools
 

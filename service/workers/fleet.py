@@ -1,27 +1,27 @@
 """The workers of one workspace: when there are more of them, and when fewer.
 
-They are started one at a time, for a backlog and not for each run: when there is none, or when the first in the queue
-has waited for longer than a start takes. They go when fewer would have been enough for a while. A workspace whose
-workers die of what they run gets new ones more and more slowly. While a deploy is under way nothing else is started;
-what it starts takes the place of all there was.
+They are started one at a time, for a backlog and not for each run: when there is none, when the first in the queue has
+waited for longer than a start takes, or when all there are compute without a pause. They go when fewer would have been
+enough for a while. A workspace whose workers die of what they run gets new ones more and more slowly. While a deploy is
+under way nothing else is started; what it starts takes the place of all there was.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import structlog
 
 from service.domain.pool import PoolRules
 from service.errors import WorkersCrash, WorkersUnavailable
-from service.workers.admission import Admission
-from service.workers.contract import Owner
+from service.workers.common import Common, FleetOwner, NotStarted
 from service.workers.crashes import Crashes
 from service.workers.ends import CRASHES, DELETED, DEPLOY_FAILED, INACTIVE, REPLACED, SHRUNK, End
-from service.workers.launcher import Launcher, Package
+from service.workers.launcher import Package
 from service.workers.places import NoPlace
+from service.workers.saturation import Saturation
 from service.workers.waiting import Waiting
 from service.workers.worker import Worker
 
@@ -36,43 +36,6 @@ _log = structlog.get_logger()
 
 Need = Literal["cold", "warm"]
 """Why a worker is to be started: a run has none to wait for; or there should be more of them."""
-
-
-class NotStarted(Exception):
-    """No worker could be started for a run; `cause` says why. One for each run, since each raises its own."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-class Source(Protocol):
-    """Where definitions come from."""
-
-    async def find(self, name: str) -> Package:
-        """What a workspace is now. Raises: SkepError."""
-
-    async def keep(self, name: str, package: Package) -> None:
-        """Store a bundle that a worker had to make."""
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """What the pools of all workspaces share."""
-
-    launcher: Launcher
-    admission: Admission
-    source: Source
-
-
-class FleetOwner(Owner, Protocol):
-    """Who runs something in the workers."""
-
-    def adopted(self, worker: Worker) -> None:
-        """There is one more."""
-
-    def renewed(self) -> None:
-        """The version may be another."""
 
 
 class Fleet:
@@ -99,6 +62,8 @@ class Fleet:
         self._is_in_line = False
         """For a place."""
         self._surplus_since: float | None = None
+        self._saturation = Saturation()
+        self._is_saturated = False
         self._failures = 0
         """Starts in a row that failed."""
         self._retry_at = 0.0
@@ -176,7 +141,13 @@ class Fleet:
         for worker in workers[self.rules.floor :]:
             if worker.is_idle and now - worker.idle_since >= inactive_s:
                 worker.kill(INACTIVE)
-        self._shrink(now, workers, needed=ceil(peak / self.rules.concurrency))
+        needed = ceil(peak / self.rules.concurrency)
+        if self.rules.ceil > 1 and workers:
+            # With many runs in one worker nobody waits in the queue, and yet they may all wait for one processor.
+            self._saturation.look(now, workers)
+            self._is_saturated = self._saturation.is_full and peak > len(workers)
+            needed = max(needed, self._saturation.needed)
+        self._shrink(now, workers, needed=needed)
         self.tend()
 
     def lose(self, worker: Worker) -> None:
@@ -205,7 +176,7 @@ class Fleet:
             return None
         if self._waiting and (self.is_stale or not workers):
             return "cold"
-        has_backlog = self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None
+        has_backlog = self._is_saturated or (self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None)
         is_wanted = workers < self.rules.floor or (has_backlog and workers < self.rules.ceil)
         return "warm" if is_wanted and now >= self._retry_at else None
 
@@ -235,6 +206,7 @@ class Fleet:
             return need == "cold"
         worker, bundle = await self._launcher.start(self._workspace, package, self._owner, kind=need)
         self._failures = 0
+        self._is_saturated = False
         self._add(worker)
         if bundle:
             await self._source.keep(self._workspace, replace(package, bundle=bundle))

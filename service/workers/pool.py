@@ -7,7 +7,8 @@ from typing import Final
 from service.domain.outcome import Completed, Outcome, Rejected
 from service.domain.pool import PoolRules
 from service.errors import FunctionNotFound, WorkspaceNotFound
-from service.workers.fleet import BACKLOG_S, Common, Fleet, NotStarted
+from service.workers.common import Common, NotStarted
+from service.workers.fleet import BACKLOG_S, Fleet
 from service.workers.flights import Call, Flight
 from service.workers.launcher import Package
 from service.workers.waiting import Ticket, Waiting

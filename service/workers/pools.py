@@ -12,8 +12,8 @@ from service.errors import Draining
 from service.metrics.metrics import Metrics
 from service.metrics.observation import Live, Observation, WorkerState
 from service.workers.admission import Admission
+from service.workers.common import Common, Source
 from service.workers.ends import EVICTED, SHUTDOWN, End
-from service.workers.fleet import Common, Source
 from service.workers.launcher import Launcher, Limits, Package
 from service.workers.pool import Pool
 from service.workers.worker import Worker
