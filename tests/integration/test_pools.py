@@ -105,24 +105,6 @@ async def test_a_single_run_that_must_wait_a_moment_starts_no_worker(client: Cli
     assert (await samples(client))["skep_worker_starts_total", ("warm",)] == before
 
 
-async def test_a_worker_that_computes_without_a_pause_gets_help_though_nobody_waits_in_the_queue(
-    client: Client,
-) -> None:
-    await client.deploy("burn", {"burn": "for _ in range(100_000): pass"}, pool={"ceil": 2})
-    rush = True
-
-    async def keep_busy() -> None:
-        while rush:
-            assert (await client.run("burn", "burn")).status == 200
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(4):
-            group.create_task(keep_busy())
-        await _workers(client, "burn", 2)
-        rush = False
-    await _workers(client, "burn", 1)
-
-
 async def test_runs_begin_in_the_order_in_which_they_came(client: Client) -> None:
     await client.deploy("order", FUNCTIONS, pool={"concurrency": 1})
     holding = await _held(client, "order")
