@@ -26,7 +26,7 @@ class Places:
     @property
     def wanted(self) -> int:
         """How many wait."""
-        return sum(not waiting.done() for waiting in self._waiting)
+        return sum(not waiting.done() for waiting in self._waiting) if self._waiting else 0
 
     def try_take(self) -> bool:
         """Take a place if one is free and nobody is ahead. Raises: Draining once closed."""

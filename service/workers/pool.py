@@ -136,7 +136,8 @@ class Pool:
         self._admission.end(self)
         if self._waiting:
             self._dispatch()
-        self._launcher.offer_place(worker)
+        if self._launcher.places.wanted:
+            self._launcher.offer_place(worker)
 
     def heard(self, worker: Worker) -> None:  # noqa: ARG002  # any of them may have room now
         """Called by a worker that is no longer stuck."""
