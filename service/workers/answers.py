@@ -21,7 +21,7 @@ def outcome_of(message: Ending, flight: Flight) -> Outcome:
     """How a run ended."""
     match message:
         case protocol.Returned():
-            return Returned(message.result, flight.logs(), message.duration_us / 1000)
+            return Returned(message.result, flight.logs(), flight.duration_ms(message.duration_us))
         case protocol.Raised():
             return Raised(
                 type=message.type,
@@ -30,10 +30,10 @@ def outcome_of(message: Ending, flight: Flight) -> Outcome:
                 line=message.line,
                 traceback=message.traceback,
                 logs=flight.logs(),
-                duration_ms=message.duration_us / 1000,
+                duration_ms=flight.duration_ms(message.duration_us),
             )
         case protocol.OutOfMemory():
-            return MemoryExceeded(flight.logs(), message.duration_us / 1000)
+            return MemoryExceeded(flight.logs(), flight.duration_ms(message.duration_us))
         case protocol.BadParameters():
             return ParametersRefused(tuple(_problem(problem) for problem in message.problems))
         case protocol.NotCompiled():

@@ -18,6 +18,8 @@ from service.workers.ends import OVERDUE, End
 
 ANSWER_MARGIN_S: Final = 0.06
 STUCK_GRACE_S: Final = 0.2
+LONG_US: Final = 1_000_000
+"""What a worker says of times below this is not held against the clock: the loop's is no finer than a millisecond."""
 UNWIND_GRACE_S: Final = 1.0
 LOG_SLACK_BYTES: Final = 4096
 """A run's logs may pass their limit by the entry that says how many were dropped."""
@@ -75,6 +77,12 @@ class Flight:
         """Give the caller its answer; the first one counts."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
+
+    def duration_ms(self, said_us: int) -> float:
+        """What the worker says of the time it took, if that can be."""
+        if said_us < LONG_US:
+            return said_us / 1000
+        return min(said_us / 1000, round((asyncio.get_running_loop().time() - self.started) * 1000, 3))
 
     def logs(self) -> Logs:
         """What the run has said so far."""
@@ -172,7 +180,7 @@ class Flights:
         if flight is None or flight.unwinds:
             return
         flight.unwinds = True
-        flight.answer(TimedOut(flight.timeout_ms, flight.logs(), duration_us / 1000))
+        flight.answer(TimedOut(flight.timeout_ms, flight.logs(), flight.duration_ms(duration_us)))
         self.is_stuck = False
         self._allow(flight, UNWIND_GRACE_S)
 

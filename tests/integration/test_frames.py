@@ -110,6 +110,15 @@ async def test_a_frame_may_come_a_byte_at_a_time() -> None:
         assert await running == Returned(b"[1]", (entry,), 1.5)
 
 
+async def test_a_run_cannot_have_taken_longer_than_the_service_has_waited() -> None:
+    async with open_rig() as rig:
+        running = await rig.run()
+        rig.send(protocol.encode_frame(protocol.Returned(run=1, result=b"1", duration_us=10**13)))
+        outcome = await running
+        assert isinstance(outcome, Returned)
+        assert outcome.duration_ms < 5000
+
+
 async def test_a_run_that_ends_without_an_answer_is_answered_all_the_same() -> None:
     async with open_rig() as rig:
         running = await rig.run()
