@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check lint types imports bench soak mutations differential clean
+.PHONY: help run test check lint types imports bench soak chaos mutations differential clean
 
 help:
 	@echo "make run    serve on http://127.0.0.1:4000 (PORT, HOST and the other settings come from the environment)"
 	@echo "make test   the test suite      make check   lint, types, import rules, tests"
-	@echo "make bench  the benchmarks      make soak    20,000 ordinary runs, each answer checked (RUNS=…)"
+	@echo "make bench  the benchmarks"
+	@echo "make soak   a mix of everything, each answer checked, nothing leaks (MINUTES=5); RUNS=20000: only ordinary runs"
+	@echo "make chaos  200 requests a second while workers and zygotes are killed and deploys run all the while (MINUTES=5)"
 	@echo "make mutations   every guard of the language taken out in turn: which escapes then get through"
 	@echo "make differential  20,000 generated programs, each outside and in a worker (PROGRAMS=…, SEED=…)"
 	@echo "make clean  remove .venv and caches"
@@ -48,9 +50,12 @@ check: lint types imports test
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
-RUNS ?= 20000
+MINUTES ?= 5
 soak: $(VENV)/.dev
-	$(BIN)/python -m bench.soak --runs $(RUNS)
+	$(BIN)/python -m bench.soak $(if $(RUNS),--runs $(RUNS),--minutes $(MINUTES))
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m bench.chaos --minutes $(MINUTES)
 
 mutations: $(VENV)/.dev
 	$(BIN)/python -m tests.escapes.mutations --all

@@ -16,7 +16,7 @@ OTHERS_MAX_PERCENT: Final = 10
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _KIB_PER_MIB: Final = 1024
 # Fields of /proc/<pid>/stat after the closing bracket of the name, see proc_pid_stat(5).
-_STATE, _PPID, _UTIME, _STIME, _START = 0, 1, 11, 12, 19
+_STATE, _PPID, _SESSION, _UTIME, _STIME, _START = 0, 1, 3, 11, 12, 19
 # Fields of the first line of /proc/stat, see proc_stat(5); the time of guests is in that of users already.
 _IDLE, _IOWAIT, _GUEST = 3, 4, 8
 _GRACE_S: Final = 2.0
@@ -29,6 +29,7 @@ class Process:
 
     pid: int
     parent: int
+    session: int
     started_ticks: int
     cpu_s: float
 
@@ -45,6 +46,7 @@ def read_process(pid: int) -> Process | None:
     return Process(
         pid=pid,
         parent=int(fields[_PPID]),
+        session=int(fields[_SESSION]),
         started_ticks=int(fields[_START]),
         cpu_s=(int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_PER_S,
     )
@@ -70,7 +72,7 @@ def find_workers(root: int) -> list[int]:
 
     But not the process 1 of their pid namespace, which is named as what it is.
     """
-    return [process.pid for depth, process in read_tree(root) if depth >= 2 and _name(process.pid) == "skep-worker"]
+    return [process.pid for depth, process in read_tree(root) if depth >= 2 and name_of(process.pid) == "skep-worker"]
 
 
 def tree_cpu_s(root: int) -> float:
@@ -130,7 +132,8 @@ def end_leftovers(tree: list[tuple[int, Process]]) -> int:
     return len(left)
 
 
-def _name(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """The name of a process, see proc_pid_comm(5); empty if there is none."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

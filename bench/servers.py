@@ -34,6 +34,18 @@ class Server:
     port: int
     pid: int
 
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SkepServer(Server):
+    """One that is Skep, with the folders it writes to."""
+
+    volume: Path
+    temporary: Path
+
 
 @contextmanager
 def open_floor() -> Iterator[Server]:
@@ -53,7 +65,7 @@ def open_floor() -> Iterator[Server]:
 
 
 @contextmanager
-def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None = None) -> Iterator[Server]:
+def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None = None) -> Iterator[SkepServer]:
     """Skep as it ships: default settings but for the given ones, a fresh volume, its log written to a file.
 
     Or not as it ships: `zygote` names a module that its workers are forked by instead of the product's own.
@@ -65,10 +77,13 @@ def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None =
         Path(folder).chmod(0o755)
         port = free_port()
         log = Path(folder, "log")
+        volume, temporary = Path(folder, "functions"), Path(folder, "tmp")
+        temporary.mkdir()
         environment = passed_on() | {
             "HOST": HOST,
             "PORT": str(port),
-            "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": f"{folder}/functions/",
+            "TMPDIR": str(temporary),
+            "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(volume),
             "DATABASE_PATH": f"{folder}/skep.db",
             **(settings or {}),
         }
@@ -84,7 +99,7 @@ def open_skep(settings: Mapping[str, str] | None = None, *, zygote: str | None =
             )
         try:
             wait_until_answered(process, build_request(port=port, method="GET", path="/sys/ready"), port, name="skep")
-            yield Server(port=port, pid=process.pid)
+            yield SkepServer(port=port, pid=process.pid, volume=volume, temporary=temporary)
         except MeasureError as error:
             raise MeasureError(f"{error}\nThe end of skep's log:\n{tail(log)}") from error
         finally:

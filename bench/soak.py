@@ -1,164 +1,56 @@
-"""`python -m bench.soak`: tens of thousands of runs of ordinary functions, not one answer other than right.
+"""`python -m bench.soak`: a mix of everything for some minutes, or only ordinary runs, so many of them.
 
-What is right is found by running the same code here, outside Skep. Exit status 1 if any answer was another. It ends by
-itself.
+`--minutes`: deploys, runs of all kinds, callers that leave, workers that are killed and evicted; each answer is one
+that may be, nothing leaks, and the service counts what its callers count. `--runs`: ordinary functions, each answered
+with exactly what the same code gives outside. Exit status 1 if anything was otherwise. It ends by itself.
 """
 
 import argparse
 import asyncio
-import json
-import random
-import textwrap
-import time
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import uvloop
-import yaml
 
-from bench.errors import MeasureError
-from bench.servers import open_skep
-from bench.wire import HOST
+from bench.caller import drive, note_lateness
+from bench.ledger import Ledger
+from bench.mix import Mix
+from bench.ordinary import soak
+from bench.servers import SkepServer, open_skep
+from bench.trial import Trial, hold
 
-WORKSPACES: Final = tuple(f"soak-{number}" for number in range(4))
-CONNECTIONS: Final = 16
-VARIANTS: Final = 8
-ANSWER_TIMEOUT_S: Final = 60.0
 MAX_RUNS: Final = 10_000_000
-MAX_UNEXPECTED: Final = 100
-"""After that many the soak has shown what it can and ends."""
-SHOWN_CHARACTERS: Final = 600
-USUAL_WEIGHT: Final = 200
-WEIGHTS: Final = {"big_json": 10, "big_result": 10, "big_parameter": 50, "big_sort": 100}
-"""How often a function is run, where not as usual: those that take long would take all the time."""
-
-Expected = tuple[int, Any]
-"""Status, and the result or `Type: message`."""
+MAX_MINUTES: Final = 24 * 60
+SETTINGS: Final = {
+    "FUNCTIONS_WORKERS_MAX_LRU": "8",  # fewer than there are workspaces: workers are evicted all the time
+    "INACTIVE_WORKER_DELETION_TIMEOUT": "5",
+}
+KILLS_A_SECOND: Final = 0.5
 
 
-@dataclass(slots=True)
-class Soak:
-    """What came of it."""
+async def soak_mix(server: SkepServer, *, seconds: float, rate: float, kills: float, seed: int = 1) -> Ledger:
+    """The mix. Raises: MeasureError if it cannot begin."""
+    mixes: list[Mix] = []
 
-    runs: Counter[str] = field(default_factory=Counter)
-    """Answers, by function."""
-    unexpected: list[str] = field(default_factory=list)
-    elapsed_s: float = 0.0
+    async def prepare(trial: Trial) -> None:
+        mix = Mix(trial.caller, trial.choices, trial.losses)
+        mixes.append(mix)
+        await mix.prepare()
+        await asyncio.gather(*[mix.one(name) for name in mix.names()])
 
+    async def work(trial: Trial) -> None:
+        mix = mixes[-1]
+        async with trial.killer.running(rate=kills, seconds=seconds):
+            note_lateness(trial.ledger, await drive(mix.one, rate=rate, seconds=seconds))
 
-class Outside:
-    """The functions as ordinary Python, in this process."""
+    async def clean(_trial: Trial) -> None:
+        await mixes[-1].clean()
 
-    def __init__(self, functions: Mapping[str, Mapping[str, Any]]) -> None:
-        self._namespace: dict[str, Any] = {"__name__": __name__, "cache": {}}
-        self._known: dict[tuple[str, int], Expected] = {}
-        for name, function in functions.items():
-            body = textwrap.indent(function["code"], "    ")
-            exec(f"async def {name}({', '.join(function['parameters'])}):\n{body}", self._namespace)
-
-    async def answer(self, name: str, parameters: Mapping[str, Any]) -> Expected:
-        """What a run must be answered with."""
-        key = name, parameters["n"]
-        if key not in self._known:
-            try:
-                result = await self._namespace[name](**parameters)
-            except Exception as error:  # noqa: BLE001 - a function that raises is a function
-                self._known[key] = 500, f"{type(error).__name__}: {error}"
-            else:
-                self._known[key] = 200, json.loads(json.dumps(result))
-        return self._known[key]
+    return await hold(server, prepare=prepare, work=work, clean=clean, seed=seed)
 
 
-def read_functions() -> dict[str, dict[str, Any]]:
-    """The functions of the soak, as a deploy takes them."""
-    document = yaml.safe_load(Path(__file__).with_name("soak.yaml").read_text())
-    functions: dict[str, dict[str, Any]] = document["functions"]
-    return functions
-
-
-def parameters_of(name: str, variant: int) -> dict[str, Any]:
-    """What a function is run with; `big_parameter` gets 900 kB."""
-    data = {"data": [f"{number:08d}" for number in range(variant, variant + 75_000)]} if name == "big_parameter" else {}
-    return {"n": variant, **data}
-
-
-async def soak(url: str, *, runs: int, seed: int = 1) -> Soak:
-    """Deploy the functions into `WORKSPACES` and run them `runs` times, `CONNECTIONS` at once.
-
-    Raises: MeasureError if a deploy is refused.
-    """
-    functions = read_functions()
-    outside = Outside(functions)
-    done = Soak()
-    names = list(functions)
-    weights = [WEIGHTS.get(name, USUAL_WEIGHT) for name in names]
-    choices = random.Random(seed)
-    # Every function at least once, then by weight.
-    mix = iter((names + choices.choices(names, weights, k=runs))[:runs])
-    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(url, timeout=timeout, connector=connector) as session:
-        for workspace in WORKSPACES:
-            async with session.post(f"/v2/functions/{workspace}", json={"functions": functions}) as response:
-                if response.status != 200:
-                    raise MeasureError(f"the deploy of {workspace} was refused: {await response.text()}")
-
-        async def connection() -> None:
-            for name in mix:
-                parameters = parameters_of(name, choices.randrange(VARIANTS))
-                path = f"/v2/functions/{choices.choice(WORKSPACES)}/run/{name}"
-                expected = await outside.answer(name, parameters)
-                try:
-                    async with session.post(path, json={"parameters": parameters}) as response:
-                        problem = difference(response.status, await response.text(), expected)
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    problem = f"no answer: {error!r}"
-                done.runs[name] += 1
-                if problem:
-                    done.unexpected.append(f"{path} n={parameters['n']}: {problem}")
-                if len(done.unexpected) >= MAX_UNEXPECTED:
-                    return
-
-        started = time.perf_counter()
-        async with asyncio.TaskGroup() as connections:
-            for _ in range(CONNECTIONS):
-                connections.create_task(connection())
-        done.elapsed_s = time.perf_counter() - started
-    return done
-
-
-def difference(status: int, text: str, expected: Expected) -> str:
-    """What is wrong with an answer, or nothing."""
-    body: Any = None
-    try:
-        body = json.loads(text)
-        got = status, body["result" if status == 200 else "message"]
-    except (ValueError, KeyError, TypeError):
-        got = status, text
-    if got == expected:
-        return ""
-    return f"got {shortened(got)}, expected {shortened(expected)}"
-
-
-def shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}… ({len(text)} characters)"
-
-
-def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("--runs", type=int, default=20_000, help="default 20000")
-    parser.add_argument("--seed", type=int, default=1, help="of the order of runs")
-    options = parser.parse_args()
-    if not 1 <= options.runs <= MAX_RUNS:
-        parser.error(f"--runs is a number from 1 to {MAX_RUNS}")
-    with open_skep() as server:
-        done = uvloop.run(soak(f"http://{HOST}:{server.port}", runs=options.runs, seed=options.seed))
+def soak_ordinary(server: SkepServer, *, runs: int, seed: int) -> int:
+    """Only ordinary runs; the exit status."""
+    done = uvloop.run(soak(server.url, runs=runs, seed=seed))
     for name, count in sorted(done.runs.items()):
         print(f"{count:>8}  {name}")
     total = done.runs.total()
@@ -166,7 +58,32 @@ def main() -> int:
     print(f"{len(done.unexpected):>8}  unexpected answers")
     for problem in done.unexpected:
         print(problem)
-    return 1 if done.unexpected or total < options.runs else 0
+    return 1 if done.unexpected or total < runs else 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=5, help="of the mix; default 5")
+    length.add_argument("--runs", type=int, help="of ordinary functions, and nothing else")
+    parser.add_argument("--rate", type=float, default=50, help="requests a second of the mix; default 50")
+    parser.add_argument("--kills", type=float, default=KILLS_A_SECOND, help="workers a second; default 0.5")
+    parser.add_argument("--seed", type=int, default=1, help="of all that is random")
+    options = parser.parse_args()
+    if options.runs is not None:
+        if not 1 <= options.runs <= MAX_RUNS:
+            parser.error(f"--runs is a number from 1 to {MAX_RUNS}")
+        with open_skep() as server:
+            return soak_ordinary(server, runs=options.runs, seed=options.seed)
+    if not 0 < options.minutes <= MAX_MINUTES:
+        parser.error(f"--minutes is a number up to {MAX_MINUTES}")
+    with open_skep(SETTINGS) as server:
+        seconds = options.minutes * 60
+        trial = soak_mix(server, seconds=seconds, rate=options.rate, kills=options.kills, seed=options.seed)
+        ledger = uvloop.run(trial)
+    ledger.report()
+    return 1 if ledger.violations else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.soak import difference, read_functions, soak
+from bench.ordinary import difference, read_functions, soak
 from sandbox.python.module_tables import DEFAULT_MODULES
 from tests.skep import Skep
 
