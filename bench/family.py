@@ -57,6 +57,21 @@ class Family:
         """The child of the service, if there is one just now."""
         return next((process for process in self.read() if process.parent == self.pid), None)
 
+    def newborn(self, known: set[int]) -> Process | None:
+        """A worker of the zygote that lives now which is not known, if there is one; cheap to ask all the time."""
+        for pid in self.forked() - known:
+            if name_of(pid) == WORKER:
+                return read_process(pid)
+        return None
+
+    def forked(self) -> set[int]:
+        """What the zygote that lives now has forked, by number."""
+        try:
+            (zygote,) = _children(self.pid)
+            return set(_children(zygote))
+        except (OSError, ValueError):
+            return set()  # there is none just now
+
     def kill(self, process: Process) -> Kill | None:
         """SIGKILL for this process and none that has its number later; None if it is gone already."""
         loop = asyncio.get_running_loop()
@@ -83,3 +98,7 @@ class Family:
             return None
         loop.add_reader(pidfd, notice)
         return kill
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -7,34 +7,58 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from bench.family import Family, Kill
-from bench.ledger import Ledger
+from bench.ledger import Ledger, Reply
+from bench.processes import Process
 
 _GONE_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.01
-_YOUNGEST: Final = 0.25
-"""So often it is the one that was born last: it may be loading, or compiling a deploy."""
+_NEWBORN_TIMEOUT_S: Final = 0.5
+_TOLD_WITHIN_S: Final = 1.0
+_LOOK_S: Final = 0.001
+_NEWBORN_FOR_S: Final = 0.008
+"""About as long as one takes to be ready, to which the kills of newborns are spread."""
 
 
 class Killer:
-    """What it has killed is in `kills`."""
+    """What it has killed is in `kills`, in order."""
 
-    def __init__(self, family: Family, choices: random.Random, ledger: Ledger) -> None:
+    def __init__(self, family: Family, choices: random.Random, ledger: Ledger, *, spared_s: float) -> None:
         self.kills: list[Kill] = []
         self.zygotes = 0
         self._family = family
+        self._spared_s = spared_s
+        """So young a worker is not killed but on purpose, as a newborn."""
         self._choices = choices
         self._ledger = ledger
 
     def kill_worker(self) -> None:
         """Any, if there is one."""
-        workers = self._family.workers()
+        workers = [worker for worker in self._family.workers() if worker.age_s >= self._spared_s]
         if not workers:
             return
-        youngest = max(workers, key=lambda worker: (worker.started_ticks, worker.pid))
-        worker = youngest if self._choices.random() < _YOUNGEST else self._choices.choice(workers)
+        self._kill(self._choices.choice(workers))
+
+    async def kill_newborn(self) -> None:
+        """The next that is born, while it compiles, loads or runs for the first time; any if none is."""
+        known = self._family.forked()
+        give_up_at = asyncio.get_running_loop().time() + _NEWBORN_TIMEOUT_S
+        while asyncio.get_running_loop().time() < give_up_at:
+            worker = self._family.newborn(known)
+            if worker is not None:
+                await asyncio.sleep(self._choices.uniform(0, _NEWBORN_FOR_S))
+                self._kill(worker)
+                return
+            await asyncio.sleep(_LOOK_S)
+        self.kill_worker()
+
+    def _kill(self, worker: Process) -> None:
         kill = self._family.kill(worker)
         if kill is not None:
             self.kills.append(kill)
+
+    def has_killed_during(self, reply: Reply) -> bool:
+        """Whether anything was killed while this was asked and answered."""
+        return any(reply.sent <= kill.at <= reply.answered for kill in self.kills)
 
     async def kill_zygote(self) -> None:
         """The one that there is, or the next; its workers live on."""
@@ -45,6 +69,9 @@ class Killer:
                     break
                 await asyncio.sleep(_POLL_S)
         self.zygotes += 1
+        for kill in self.kills:
+            # What it was about to say of its workers is not said any more.
+            kill.is_orphan |= kill.at >= asyncio.get_running_loop().time() - _TOLD_WITHIN_S
 
     async def settle(self) -> None:
         """Wait until all that was killed is gone; what is not by then is told when losses are explained."""
@@ -54,13 +81,20 @@ class Killer:
                     await asyncio.sleep(_POLL_S)
 
     @asynccontextmanager
-    async def running(self, *, rate: float, seconds: float, zygotes: int = 0) -> AsyncIterator[None]:
-        """Kill so many workers a second as long as this is open, and so many zygotes spread over `seconds`."""
+    async def running(
+        self, *, rate: float, newborns: float = 0.0, seconds: float, zygotes: int = 0
+    ) -> AsyncIterator[None]:
+        """Kill so many workers a second as long as this is open, a share of them newborns, and so many zygotes spread
+        over `seconds`.
+        """
 
         async def kill_workers() -> None:
             while rate:
                 await asyncio.sleep(self._choices.expovariate(rate))
-                self.kill_worker()
+                if self._choices.random() < newborns:
+                    await self.kill_newborn()
+                else:
+                    self.kill_worker()
 
         async def kill_zygotes() -> None:
             for _ in range(zygotes):

@@ -47,7 +47,7 @@ class Dead:
 
 def _is_within(loss: Loss, kill: Kill) -> bool:
     gone = float("inf") if kill.gone is None else kill.gone + NOTICED_WITHIN_S
-    if kill.is_orphan != (loss.reply.details.get("reason") == UNKNOWN_END):
+    if loss.reply.details.get("reason") == UNKNOWN_END and not kill.is_orphan:
         return False
     return kill.at <= loss.reply.answered and loss.reply.sent <= gone
 

@@ -12,7 +12,6 @@ from typing import Final
 import uvloop
 
 from bench.caller import drive, note_lateness
-from bench.ledger import Ledger
 from bench.mix import Mix
 from bench.ordinary import soak
 from bench.servers import SkepServer, open_skep
@@ -27,25 +26,29 @@ SETTINGS: Final = {
 KILLS_A_SECOND: Final = 0.5
 
 
-async def soak_mix(server: SkepServer, *, seconds: float, rate: float, kills: float, seed: int = 1) -> Ledger:
-    """The mix. Raises: MeasureError if it cannot begin."""
-    mixes: list[Mix] = []
+class Everything:
+    """The mix, for so many seconds."""
 
-    async def prepare(trial: Trial) -> None:
-        mix = Mix(trial.caller, trial.choices, trial.losses)
-        mixes.append(mix)
+    def __init__(self, *, seconds: float, rate: float, kills: float) -> None:
+        self._seconds = seconds
+        self._rate = rate
+        self._kills = kills
+        self._mix: Mix
+
+    async def prepare(self, trial: Trial) -> None:
+        """Deploy, and try one of each kind."""
+        self._mix = mix = Mix(trial.caller, trial.choices, trial.losses)
         await mix.prepare()
         await asyncio.gather(*[mix.one(name) for name in mix.names()])
 
-    async def work(trial: Trial) -> None:
-        mix = mixes[-1]
-        async with trial.killer.running(rate=kills, seconds=seconds):
-            note_lateness(trial.ledger, await drive(mix.one, rate=rate, seconds=seconds))
+    async def work(self, trial: Trial) -> None:
+        """All at once."""
+        async with trial.killer.running(rate=self._kills, seconds=self._seconds):
+            note_lateness(trial.ledger, await drive(self._mix.one, rate=self._rate, seconds=self._seconds))
 
-    async def clean(_trial: Trial) -> None:
-        await mixes[-1].clean()
-
-    return await hold(server, prepare=prepare, work=work, clean=clean, seed=seed)
+    async def clean(self, _trial: Trial) -> None:
+        """Delete everything."""
+        await self._mix.clean()
 
 
 def soak_ordinary(server: SkepServer, *, runs: int, seed: int) -> int:
@@ -79,9 +82,8 @@ def main() -> int:
     if not 0 < options.minutes <= MAX_MINUTES:
         parser.error(f"--minutes is a number up to {MAX_MINUTES}")
     with open_skep(SETTINGS) as server:
-        seconds = options.minutes * 60
-        trial = soak_mix(server, seconds=seconds, rate=options.rate, kills=options.kills, seed=options.seed)
-        ledger = uvloop.run(trial)
+        everything = Everything(seconds=options.minutes * 60, rate=options.rate, kills=options.kills)
+        ledger = uvloop.run(hold(server, everything, seed=options.seed))
     ledger.report()
     return 1 if ledger.violations else 0
 

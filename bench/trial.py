@@ -1,9 +1,8 @@
 """What the soak and the chaos have in common: a service that is watched from start to rest, and what must hold then."""
 
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from bench.caller import Caller, open_caller
 from bench.counted import compare, scrape
@@ -30,31 +29,42 @@ class Trial:
     losses: list[Loss] = field(default_factory=list)
 
 
-Step = Callable[[Trial], Awaitable[None]]
+class Program(Protocol):
+    """What is done with the service."""
+
+    async def prepare(self, trial: Trial) -> None:
+        """Deploy what is needed, and do everything once. Called twice."""
+
+    async def work(self, trial: Trial) -> None:
+        """What the trial is about."""
+
+    async def clean(self, trial: Trial) -> None:
+        """Delete everything."""
 
 
-async def hold(server: SkepServer, *, prepare: Step, work: Step, clean: Step, seed: int) -> Ledger:
-    """Have everything done once by `prepare`, which `clean` must be able to undo; then see what the service holds at
-    rest, `prepare` it again, do the `work`, `clean` up, and see that it holds the same.
+async def hold(server: SkepServer, program: Program, *, seed: int = 1, spared_s: float = 0.0) -> Ledger:
+    """Prepare and clean; see what the service holds at rest; prepare, work, clean, and see that it holds the same.
+
+    Workers younger than `spared_s` are not killed but on purpose. Raises: MeasureError if it cannot begin.
     """
     ledger = Ledger()
     family = Family(server.pid)
     choices = random.Random(seed)
     async with open_caller(server.url, Ledger()) as caller:
-        rehearsal = Trial(server, caller, Killer(family, choices, ledger), choices, caller.ledger)
-        await prepare(rehearsal)
-        await clean(rehearsal)
+        rehearsal = Trial(server, caller, Killer(family, choices, ledger, spared_s=spared_s), choices, caller.ledger)
+        await program.prepare(rehearsal)
+        await program.clean(rehearsal)
     explain(rehearsal.losses, [], rehearsal.ledger)
     if rehearsal.ledger.violations:
         return rehearsal.ledger
     before = await wait_until_quiet(server, family)
     counted = await scrape(server.url)
     async with open_caller(server.url, ledger) as caller, sampled(server.pid) as memory:
-        trial = Trial(server, caller, Killer(family, choices, ledger), choices, ledger)
-        await prepare(trial)
-        await work(trial)
+        trial = Trial(server, caller, Killer(family, choices, ledger, spared_s=spared_s), choices, ledger)
+        await program.prepare(trial)
+        await program.work(trial)
         await trial.killer.settle()
-        await clean(trial)
+        await program.clean(trial)
     explain(trial.losses, trial.killer.kills, ledger)
     memory.check(ledger, growth_max_mib=GROWTH_MAX_MIB)
     if ledger.sent != ledger.answered + ledger.left:
