@@ -8,7 +8,7 @@ from bench.caller import Caller
 from bench.kinds import KINDS, Kind, function_name, functions_of, is_overdue
 from bench.ledger import Ledger, Reply
 from bench.lost import Loss, is_kill
-from bench.ordinary import VARIANTS, Outside, difference_of, parameters_of, read_functions
+from bench.ordinary import VARIANTS, Outside, difference_of, parameters_of
 from bench.tenant import Tenant
 
 CALM: Final = ("calm-0", "calm-1", "calm-2")
@@ -39,16 +39,15 @@ OTHER_WEIGHTS: Final = {"ordinary": 15, "cold": 15, "leaves": 3, "guest": 5}
 class Mix:
     """One request after the other, each with what it may be answered."""
 
-    def __init__(self, caller: Caller, choices: random.Random, losses: list[Loss]) -> None:
+    def __init__(self, caller: Caller, choices: random.Random, losses: list[Loss], outside: Outside) -> None:
         self._losses = losses
         """Takes the runs that say that their worker was killed; whether it was is found out later."""
         self._caller = caller
         self._ledger: Ledger = caller.ledger
         self._choices = choices
         self._number = 0
-        self._functions = read_functions()
-        self._outside = Outside(self._functions)
-        self._ordinary = [name for name in self._functions if name not in HEAVY]
+        self._outside = outside
+        self._ordinary = [name for name in outside.functions if name not in HEAVY]
         self.guests = [Tenant(f"guest-{number}") for number in range(GUESTS)]
         self._names = [*(kind.name for kind in KINDS), *OTHER_WEIGHTS]
         self._weights = [*(kind.weight for kind in KINDS), *OTHER_WEIGHTS.values()]
@@ -68,7 +67,7 @@ class Mix:
             **{name: functions_of(is_rough=False) for name in CALM},
             **{name: functions_of(is_rough=True) for name in ROUGH},
             **{name: {"count": {"code": _COUNT}} for name in COLD},
-            ORDINARY: {name: self._functions[name] for name in self._ordinary},
+            ORDINARY: {name: self._outside.functions[name] for name in self._ordinary},
             LEFT: LEFT_FUNCTIONS,
         }
 

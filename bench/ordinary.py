@@ -45,6 +45,8 @@ class Outside:
     """The functions as ordinary Python, in this process."""
 
     def __init__(self, functions: Mapping[str, Mapping[str, Any]]) -> None:
+        self.functions = functions
+        """As a deploy takes them."""
         self._namespace: dict[str, Any] = {"__name__": __name__, "cache": {}}
         self._known: dict[tuple[str, int], Expected] = {}
         for name, function in functions.items():

@@ -13,7 +13,7 @@ import uvloop
 
 from bench.caller import drive, note_lateness
 from bench.mix import Mix
-from bench.ordinary import soak
+from bench.ordinary import Outside, read_functions, soak
 from bench.servers import SkepServer, open_skep
 from bench.trial import Trial, hold
 
@@ -33,11 +33,12 @@ class Everything:
         self._seconds = seconds
         self._rate = rate
         self._kills = kills
+        self._outside = Outside(read_functions())
         self._mix: Mix
 
     async def prepare(self, trial: Trial) -> None:
         """Deploy, and try one of each kind."""
-        self._mix = mix = Mix(trial.caller, trial.choices, trial.losses)
+        self._mix = mix = Mix(trial.caller, trial.choices, trial.losses, self._outside)
         await mix.prepare()
         await asyncio.gather(*[mix.one(name) for name in mix.names()])
 
