@@ -228,6 +228,8 @@ class Zygote:
             case protocol.ZygoteReady() as ready:
                 zygote.ready.set_result(ready)
             case protocol.Forked(worker=number, pid=pid):
+                # It came inheritable, and uvloop's children inherit that: the next zygote would hold it for ever.
+                os.set_inheritable(descriptors[0], False)
                 zygote.forks.pop(number).set_result((pid, descriptors[0]))
             case protocol.NotForked(worker=number, reason=reason):
                 zygote.exits.pop(number)

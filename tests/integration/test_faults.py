@@ -16,6 +16,11 @@ from tests.skep import Client, children, client_of, name, running_skep, state
 HOLD = {"code": "import asyncio\nprint('begun')\ncache['held'] = True\nawait asyncio.sleep(10)\nreturn 'held'"}
 
 
+def descriptors(pid: int) -> list[str]:
+    """What the descriptors of a process are, see proc_pid_fd(5)."""
+    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
 async def _until_held(client: Client, workspace: str) -> None:
     async with asyncio.timeout(5):
         while (await client.inline(workspace, "return cache.get('held')")).result is not True:
@@ -47,6 +52,16 @@ async def test_a_killed_zygote_is_replaced_and_its_workers_live_on(tmp_path: Pat
                 assert (await client.deploy("other", {"one": "return 1"})).status == 200
                 assert (await client.run("other", "one")).result == 1
             assert (await client.run("w", "count")).result == 2
+
+
+async def test_the_next_zygote_holds_nothing_of_the_workers_of_the_last(tmp_path: Path) -> None:
+    with running_skep(tmp_path) as skep:
+        async with client_of(skep) as client:
+            for number in range(3):
+                await client.deploy(f"w{number}", {"one": "return 1"})
+            os.kill(skep.zygote_pid(), signal.SIGKILL)
+            assert (await client.deploy("other", {"one": "return 1"})).status == 200
+            assert [held for held in descriptors(skep.zygote_pid()) if "pidfd" in held] == []
 
 
 async def test_the_end_of_the_workers_process_1_is_the_end_of_every_worker_and_of_nothing_else(tmp_path: Path) -> None:
