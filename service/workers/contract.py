@@ -13,6 +13,10 @@ class WorkerDied(SkepError):
     """The worker ended while it loaded its workspace."""
 
 
+class LoadTooLong(WorkerDied):
+    """It was ended because it took too long to load; another would, too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLimits:
     """What one worker may do, as the service holds it to."""

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import structlog
 
 from service.domain.pool import PoolRules
-from service.errors import WorkersCrash, WorkersUnavailable
+from service.errors import WorkersCrash
 from service.workers.common import Common, FleetOwner, NotStarted
 from service.workers.crashes import Crashes
 from service.workers.ends import CRASHES, DELETED, DEPLOY_FAILED, INACTIVE, REPLACED, SHRUNK, End
@@ -104,10 +104,7 @@ class Fleet:
         """
         async with self._lock:
             package = replace(package, bundle=await self._launcher.compile(self._workspace, package))
-            try:
-                await self._launcher.take_place()
-            except NoPlace:
-                raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+            await self._launcher.take_any_place()
             worker, _ = await self._launcher.start(self._workspace, package, self._owner, kind="warm")
             try:
                 version = await commit(package.bundle)

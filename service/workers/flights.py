@@ -207,6 +207,11 @@ class Flights:
         self._flights.clear()
         return lost
 
+    def release(self) -> None:
+        """Hold on to nothing: the worker is gone."""
+        self._cancel = self._kill = _nothing
+        self._read_max_bytes, self._is_unheard = int, bool
+
     def _find(self, number: int) -> Flight | None:
         """The flight that a message is about; None if it has landed.
 
@@ -254,3 +259,7 @@ class Flights:
         due = min((flight.due for flight in self._flights.values()), default=_NEVER)
         if due < self._alarm_at:
             self._set_alarm(due)
+
+
+def _nothing(_of: object) -> None:
+    """Nobody is left to be told."""

@@ -68,6 +68,7 @@ class Inbox:
     def close(self) -> None:
         """Take nothing any more."""
         self._is_closed = True
+        self._take, self._refuse = _nothing, _nothing
         self._be_patient_again()
 
     def _take_one(self, body: bytes) -> None:
@@ -114,3 +115,7 @@ class Inbox:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def _nothing(*_: object) -> None:
+    """For who has nobody to tell any more."""

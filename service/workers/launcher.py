@@ -13,7 +13,7 @@ from service.domain.pool import PoolRules
 from service.errors import WorkersUnavailable
 from service.metrics.metrics import Metrics
 from service.metrics.tally import StartKind
-from service.workers.contract import Owner, WorkerLimits
+from service.workers.contract import LoadTooLong, Owner, WorkerDied, WorkerLimits
 from service.workers.ends import COMPILED, LOAD_FAILED, End
 from service.workers.fetches import Fetches, FetchSettings
 from service.workers.places import NoPlace, Places
@@ -22,6 +22,8 @@ from service.workers.zygote import Zygote
 
 PLACE_TIMEOUT_S: Final = 10.0
 SPARE_TIMEOUT_S: Final = 1.0
+TRIES: Final = 3
+"""So many workers may die while they load until that is the workspace's own fault."""
 
 _log = structlog.get_logger()
 
@@ -97,6 +99,13 @@ class Launcher:
         if not self.places.try_take():
             await self.places.take(until=asyncio.get_running_loop().time() + timeout_s)
 
+    async def take_any_place(self) -> None:
+        """A place for `start`, for who has no queue to wait in. Raises: WorkersUnavailable, Draining."""
+        try:
+            await self.take_place()
+        except NoPlace:
+            raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+
     async def take_spare_place(self) -> None:
         """A place for `start`, if one is free or held by who would not miss it. Raises: NoPlace, Draining."""
         if not self.places.try_take():
@@ -111,8 +120,23 @@ class Launcher:
 
     async def start(self, workspace: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
         """A loaded worker, and the bundle if it had to compile; in a place that was taken, and is given back if this
-        fails. Raises: CompilationFailed, InvalidRequest, WorkerDied, WorkersUnavailable.
+        fails. Raises: CompilationFailed, InvalidRequest, WorkerDied, WorkersUnavailable, Draining.
+
+        One that dies while it loads is tried again: nothing had begun, and it need not be the workspace's fault.
         """
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return await self._start(workspace, package, owner, kind=kind)
+            except LoadTooLong:
+                raise
+            except WorkerDied as died:
+                if not tries_left:
+                    raise
+                _log.warning("worker died while it loaded", workspace=workspace, reason=str(died))
+            await self.take_any_place()
+        raise AssertionError("the last try returns or raises")
+
+    async def _start(self, workspace: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
         limits = self.limits
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -161,10 +185,7 @@ class Launcher:
 
     async def compile(self, workspace: str, package: Package) -> bytes:
         """The bundle, from a worker that ends with it. Raises: as `start`."""
-        try:
-            await self.take_place()
-        except NoPlace:
-            raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
+        await self.take_any_place()
         worker, bundle = await self.start(workspace, package, _Compiling(self), kind="compile")
         worker.kill(COMPILED)
         return bundle

@@ -14,7 +14,7 @@ from service.domain.outcome import Outcome
 from service.errors import SkepError
 from service.metrics.observation import WorkerState
 from service.workers.answers import Ending, check_result, describe_exit, outcome_of, refusal_of
-from service.workers.contract import Owner, WorkerDied, WorkerLimits
+from service.workers.contract import LoadTooLong, Owner, WorkerDied, WorkerLimits
 from service.workers.ends import MALFORMED, REPLACED, End
 from service.workers.fetches import Fetches
 from service.workers.flights import Call, Flight, Flights
@@ -127,7 +127,7 @@ class Worker(asyncio.Protocol):
             async with asyncio.timeout(LOAD_TIMEOUT_S):
                 return await self._loaded
         except TimeoutError:
-            raise WorkerDied(f"compiling it took longer than {LOAD_TIMEOUT_S:.0f} s") from None
+            raise LoadTooLong(f"compiling it took longer than {LOAD_TIMEOUT_S:.0f} s") from None
         finally:
             self._loaded = None
 
@@ -295,6 +295,9 @@ class Worker(asyncio.Protocol):
         self._child.close()
         self.gone.set()
         self._owner.gone(self, lost)
+        # Nothing here keeps itself: dead workers would wait for the collector, some thirty objects each.
+        self._flights.release()
+        self._transport = self._farewell = None
 
     def write_answer(self, message: protocol.Fetched | protocol.FetchFailed) -> None:
         """Send the answer to a fetch. A large one goes at once, so that the next hears whether there is room for it."""

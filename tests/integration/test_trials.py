@@ -12,9 +12,6 @@ from bench.soak import SETTINGS, Everything
 from bench.trial import hold
 from tests.skep import running_skep
 
-SPARED_S = 0.3
-"""A worker that is killed while it loads or compiles is not yet told of as one."""
-
 
 @contextmanager
 def watched(folder: Path, settings: Mapping[str, str] = {}) -> Iterator[SkepServer]:
@@ -27,12 +24,12 @@ def watched(folder: Path, settings: Mapping[str, str] = {}) -> Iterator[SkepServ
 
 async def test_a_mix_of_everything_is_answered_as_it_may_be_and_leaves_nothing(tmp_path: Path) -> None:
     with watched(tmp_path, SETTINGS) as server:
-        ledger = await hold(server, Everything(seconds=0.6, rate=60, kills=5), spared_s=SPARED_S)
+        ledger = await hold(server, Everything(seconds=0.6, rate=60, kills=5))
     assert ledger.details == []
 
 
 async def test_workers_that_are_killed_take_their_own_runs_along_and_nothing_else(tmp_path: Path) -> None:
-    options = Options(seconds=0.7, rate=100, workspaces=6, kills=8, newborns=0, zygotes=0, deploys=8)
+    options = Options(seconds=0.7, rate=100, workspaces=6, kills=8, newborns=0.25, zygotes=1, deploys=8)
     with watched(tmp_path) as server:
-        ledger = await hold(server, Chaos(options), spared_s=SPARED_S)
+        ledger = await hold(server, Chaos(options))
     assert ledger.details == []
