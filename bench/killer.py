@@ -22,18 +22,16 @@ _NEWBORN_FOR_S: Final = 0.008
 class Killer:
     """What it has killed is in `kills`, in order."""
 
-    def __init__(self, family: Family, choices: random.Random, ledger: Ledger, *, spared_s: float) -> None:
+    def __init__(self, family: Family, choices: random.Random, ledger: Ledger) -> None:
         self.kills: list[Kill] = []
         self.zygotes = 0
         self._family = family
-        self._spared_s = spared_s
-        """So young a worker is not killed but on purpose, as a newborn."""
         self._choices = choices
         self._ledger = ledger
 
     def kill_worker(self) -> None:
         """Any, if there is one."""
-        workers = [worker for worker in self._family.workers() if worker.age_s >= self._spared_s]
+        workers = self._family.workers()
         if not workers:
             return
         self._kill(self._choices.choice(workers))

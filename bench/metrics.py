@@ -1,9 +1,9 @@
 """What the service counted, from `GET /metrics`, compared with what its caller counted."""
 
-import re
 import time
 from typing import Final
 
+from bench.counted import RUNS, parse
 from bench.errors import MeasureError
 from bench.wire import Connection, build_request
 
@@ -16,7 +16,6 @@ OUTCOMES: Final = {
     "504 FunctionTimeout": "timed_out",
 }
 """What a run with this answer is counted as."""
-_RUNS: Final = re.compile(r'^skep_runs_total\{outcome="(\w+)"\} (\S+)$', re.MULTILINE)
 _SETTLING_S: Final = 1.0
 """A run may be counted a moment after it was answered."""
 
@@ -28,7 +27,7 @@ def read_outcomes(connection: Connection) -> dict[str, int] | None:
         return None
     if answer.status != 200:
         raise MeasureError(f"GET /metrics was answered with {answer.status}: {answer.body[:300]!r}")
-    return {outcome: int(float(count)) for outcome, count in _RUNS.findall(answer.body.decode())}
+    return {outcome: int(count) for (name, outcome), count in parse(answer.body.decode()).items() if name == RUNS}
 
 
 def compare(connection: Connection, before: dict[str, int] | None, kinds: dict[str, int]) -> bool:

@@ -33,11 +33,6 @@ class Process:
     started_ticks: int
     cpu_s: float
 
-    @property
-    def age_s(self) -> float:
-        """How long ago it was forked."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self.started_ticks / _TICKS_PER_S
-
 
 def read_process(pid: int) -> Process | None:
     """The process with this number, or None if there is none or it has ended and nobody has asked for its status."""

@@ -42,16 +42,16 @@ class Program(Protocol):
         """Delete everything."""
 
 
-async def hold(server: SkepServer, program: Program, *, seed: int = 1, spared_s: float = 0.0) -> Ledger:
+async def hold(server: SkepServer, program: Program, *, seed: int = 1) -> Ledger:
     """Prepare and clean; see what the service holds at rest; prepare, work, clean, and see that it holds the same.
 
-    Workers younger than `spared_s` are not killed but on purpose. Raises: MeasureError if it cannot begin.
+    Raises: MeasureError if it cannot begin.
     """
     ledger = Ledger()
     family = Family(server.pid)
     choices = random.Random(seed)
     async with open_caller(server.url, Ledger()) as caller:
-        rehearsal = Trial(server, caller, Killer(family, choices, ledger, spared_s=spared_s), choices, caller.ledger)
+        rehearsal = Trial(server, caller, Killer(family, choices, ledger), choices, caller.ledger)
         await program.prepare(rehearsal)
         await program.clean(rehearsal)
     explain(rehearsal.losses, [], rehearsal.ledger)
@@ -60,7 +60,7 @@ async def hold(server: SkepServer, program: Program, *, seed: int = 1, spared_s:
     before = await wait_until_quiet(server, family)
     counted = await scrape(server.url)
     async with open_caller(server.url, ledger) as caller, sampled(server.pid) as memory:
-        trial = Trial(server, caller, Killer(family, choices, ledger, spared_s=spared_s), choices, ledger)
+        trial = Trial(server, caller, Killer(family, choices, ledger), choices, ledger)
         await program.prepare(trial)
         await program.work(trial)
         await trial.killer.settle()
