@@ -22,7 +22,7 @@ import orjson
 from sandbox.python.plain_values import DEPTH_MAX, Rebuilding, ResultRefused, TooLarge
 from sandbox.python.tracebacks import safe_repr, type_name
 
-__all__ = ["ResultRefused", "encode_field", "encode_result", "encode_text"]
+__all__ = ["ResultRefused", "dumps_exact", "encode_field", "encode_result", "encode_text"]
 
 _FIELD_REPR_MAX_BYTES: Final = 2048
 _ATOMS: Final = frozenset({int, float, bool, type(None)})
@@ -50,9 +50,9 @@ def encode_result(value: object, *, max_bytes: int | None = None) -> bytes:
     kind = type(value)
     try:
         if kind is str:
-            encoded = _dumps(value, len(value))  # type: ignore[arg-type]  # it is a str
+            encoded = dumps_exact(value, len(value))  # type: ignore[arg-type]  # it is a str
         elif kind in _ATOMS:
-            encoded = _dumps(value, 1)
+            encoded = dumps_exact(value, 1)
         else:
             encoded = _as_it_is(value, most)
     except (_NotPlain, TypeError):
@@ -77,10 +77,10 @@ def encode_text(text: str) -> bytes:
     """JSON of a text; of what is no character in it (half of a surrogate pair), the escape."""
     exact = str.__str__(text)
     try:
-        return _dumps(exact, len(exact))
+        return dumps_exact(exact, len(exact))
     except (TypeError, ResultRefused):
         exact = exact.encode(errors="backslashreplace").decode()
-        return _dumps(exact, len(exact))
+        return dumps_exact(exact, len(exact))
 
 
 def _as_it_is(value: object, max_bytes: int) -> bytes:
@@ -91,7 +91,7 @@ def _as_it_is(value: object, max_bytes: int) -> bytes:
         left = _look(value, max_bytes, 0)
         if left < 0:
             raise TooLarge(max_bytes)
-        return _dumps(value, max_bytes - left)
+        return dumps_exact(value, max_bytes - left)
     finally:
         if collecting:
             gc.enable()
@@ -140,12 +140,12 @@ def _rebuilt(value: object, max_bytes: int) -> bytes:
     plain = rebuilding.plain(value)
     size_bytes = max_bytes - rebuilding.left
     try:
-        return _dumps(plain, size_bytes)
+        return dumps_exact(plain, size_bytes)
     except TypeError:
         return _slow_encoder.encode(plain).encode()
 
 
-def _dumps(value: object, size_bytes: int) -> bytes:
+def dumps_exact(value: object, size_bytes: int) -> bytes:
     """JSON of exact built-in types that have at least `size_bytes` of it. Raises: TypeError as orjson does."""
     if not _is_there(_MEMORY_LEAST_BYTES + _MEMORY_FACTOR * size_bytes):
         return _frugally(value, size_bytes)
@@ -166,6 +166,8 @@ def _is_there(needed_bytes: int) -> bool:
 
 def _frugally(value: object, size_bytes: int) -> bytes:
     """By CPython's own encoder, which needs less. Raises: MemoryError if that is not there either."""
-    if not _is_there(_MAPPED_BYTES + _FRUGAL_FACTOR * size_bytes):
-        raise MemoryError
+    needed_bytes = _MAPPED_BYTES + _FRUGAL_FACTOR * size_bytes
+    if not _is_there(needed_bytes):
+        # What was freed may lie below something in the heap that stays: then it is there, and no mapping can be made.
+        bytes(needed_bytes)
     return _slow_encoder.encode(Rebuilding(sys.maxsize).plain(value)).encode()

@@ -246,3 +246,18 @@ async def test_numbers_arrive_as_they_were_sent(client: Client, workspace: str) 
     number = 12345678901234567890123
     await client.deploy(workspace, {"f": {"code": "return [n, n + 1]", "parameters": {"n": {}}}})
     assert (await client.run(workspace, "f", n=number)).result == [number, number + 1]
+
+
+async def test_memory_that_was_freed_in_the_middle_can_be_used_for_a_result(client: Client, workspace: str) -> None:
+    """The heap cannot shrink below what stays, so that what is free in it is no longer there to be mapped."""
+    code = """
+held = []
+try:
+    while True:
+        held.append(bytearray(100_000))
+except MemoryError:
+    cache["last"] = held[-5:]
+held.clear()
+"""
+    assert (await client.inline(workspace, code)).status == 200
+    assert (await client.inline(workspace, "return 'x' * 3_000_000")).result == "x" * 3_000_000
