@@ -76,9 +76,15 @@ class Deadlines:
         for run in due:
             self._expire(run)
         current = RUNNING.run
-        if _may_interrupt(frame, helpers=current is not None) and (current is None or current.expired):
+        if current is not None and not current.expired:
+            return
+        if _may_interrupt(frame, helpers=current is not None):
             # Where no run is, there is no tenant code that anybody waits for.
+            if current is not None:
+                current.rung = False
             raise RunExpired
+        if current is not None:
+            current.rung = True
 
     def _expire(self, run: RunState) -> None:
         run.expire()
@@ -94,7 +100,8 @@ class Deadlines:
 def _may_interrupt(frame: FrameType | None, *, helpers: bool) -> bool:
     """Whether the interrupted code is a tenant's, or a library's that a tenant's called.
 
-    Our own functions that tenants call (`print`, `log`) are let finish: half a frame must not go to the service. The
+    Our own functions that tenants call (`print`, `log`) are let finish: half a frame must not go to the service. Those
+    in which a run may spend all its time, operations on a shared cache, ask afterwards whether it has `rung`. The
     helpers of the language have no such state; they count as the tenant's while a run is executing.
     """
     while frame is not None:

@@ -26,7 +26,7 @@ class RunState:
 
     __slots__ = (
         "__weakref__", "abandoned", "answered", "console", "deadline", "expired", "expired_at", "fetches",
-        "function", "generators", "inline_source", "main", "number", "run_id", "started", "tasks",
+        "function", "generators", "inline_source", "main", "number", "run_id", "rung", "started", "tasks",
     )  # fmt: skip
 
     def __init__(self, *, number: int, run_id: str, function: str, timeout_ms: int, console: Console) -> None:
@@ -44,6 +44,8 @@ class RunState:
         self.abandoned = False
         """Once true, what still waits is not given another step, not even to clean up."""
         self.answered = False
+        self.rung = False
+        """The alarm has rung for this run, after it had expired, where it could not be interrupted."""
         self.fetches: RunFetches | None = None
         """From its first fetch on."""
         self.main: asyncio.Task[Any] | None = None

@@ -10,14 +10,16 @@ import contextvars
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from sandbox import protocol
+from sandbox.cache_calls import CacheCalls
 from sandbox.console import Console
 from sandbox.deadlines import Deadlines
 from sandbox.endings import Ending, ending_of_error, ending_of_result
 from sandbox.fetch import Fetch
 from sandbox.fetches import Fetches
+from sandbox.incoming import Incoming
 from sandbox.outbox import Outbox
 from sandbox.parameters import ParametersRefused
 from sandbox.python import ownership
@@ -31,22 +33,19 @@ from sandbox.runs import (
     spawn,
     task_factory,
 )
+from sandbox.shared_cache import SharedCache
 from sandbox.workspace import Body, Refused, Workspace
-
-READ_BYTES: Final = 256 * 1024
-_FRAME_MAX_BYTES: Final = 1 << 31
-"""The service is trusted; its own limits on bodies apply before anything gets here."""
 
 
 class Worker:
     """One workspace, and the runs in it."""
 
     def __init__(self, connection: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        self._connection = connection
-        self._frames = protocol.FrameReader(max_bytes=_FRAME_MAX_BYTES)
+        self._incoming = Incoming(connection, loop, self._take_arrived)
         self._outbox = Outbox(connection, loop)
         self._deadlines = Deadlines(self._outbox, lambda run: loop.call_soon_threadsafe(self._unwind, run))
         self._fetches = Fetches(self._outbox, loop)
+        self._cache_calls = CacheCalls(self._incoming, self._outbox)
         self._runs: dict[int, RunState] = {}
         self._workspace: Workspace | None = None
         self._result_max_bytes = 0
@@ -59,14 +58,19 @@ class Worker:
     def read(self) -> None:
         """Take what has arrived and start it. Ends the process when the service is gone."""
         try:
-            data = self._connection.recv(READ_BYTES)
-            if not data:
-                # Not sys.exit: nothing of the tenant's may run any more.
-                os._exit(0)
-            for body in self._frames.feed(data):
-                self._take(protocol.decode_downward(body))
-            self._outbox.flush()
+            self._incoming.read()
         except BaseException:  # noqa: BLE001  # a worker that cannot keep its protocol must not go on half-way
+            os._exit(1)
+        self._take_arrived()
+
+    def _take_arrived(self) -> None:
+        """An operation on the cache that one of these does on the way may add to them, and takes nothing of them."""
+        arrived = self._incoming.arrived
+        try:
+            while arrived:
+                self._take(arrived.popleft())
+            self._outbox.flush()
+        except BaseException:  # noqa: BLE001  # as above
             os._exit(1)
 
     def _take(self, message: protocol.Downward) -> None:
@@ -81,6 +85,8 @@ class Worker:
                 self._fetches.answer(message)
             case protocol.Load():
                 self._load(message)
+            case protocol.CacheAnswer():
+                raise protocol.ProtocolError("an answer that was not kept")
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -88,7 +94,9 @@ class Worker:
         self._result_max_bytes = request.result_max_bytes
         self._logs_max_bytes = request.logs_max_bytes
         self._fetches.limits = request.fetches
-        self._workspace = Workspace(request, Fetch(self._fetches))
+        self._cache_calls.max_bytes = request.cache_max_bytes
+        cache = SharedCache(self._cache_calls) if request.shared_cache else None
+        self._workspace = Workspace(request, Fetch(self._fetches), cache)
         try:
             bundle = self._workspace.load()
         except Refused as refused:

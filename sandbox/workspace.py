@@ -2,13 +2,14 @@
 
 import dis
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from sandbox import scope
+from sandbox.cache import Cache
 from sandbox.expired import RunExpired
 from sandbox.fetch import Fetch
 from sandbox.parameters import Signature, from_json
@@ -63,7 +64,7 @@ class Function:
 class Workspace:
     """The namespace of one workspace: functions, `cache`, hooks. Lives as long as its worker."""
 
-    def __init__(self, load: Load, fetch: Fetch | None = None) -> None:
+    def __init__(self, load: Load, fetch: Fetch | None = None, cache: MutableMapping[Any, Any] | None = None) -> None:
         self.name = load.workspace
         self.sources: dict[str, str] = {}
         self.functions: dict[str, Function] = {}
@@ -71,6 +72,7 @@ class Workspace:
         self._namespace: dict[str, Any] = {}
         self._load = load
         self._fetch = fetch
+        self._cache = Cache() if cache is None else cache
 
     def load(self) -> bytes:
         """Make the functions callable. Returns the bundle if one was made, else nothing. Raises: Refused."""
@@ -125,7 +127,7 @@ class Workspace:
         self._namespace.update(
             __builtins__=_BUILTINS,
             __name__=f"skep:{self.name}",  # the name of no real module: libraries look classes' modules up
-            cache={},
+            cache=self._cache,
             log=_LOG,
             fetch=self._fetch,
             env=scope.Names("env", env),

@@ -23,6 +23,7 @@ from service.usecases.rebuild import rebuild_bundles
 from service.usecases.run import Run
 from service.usecases.warm import warm_floors
 from service.workers.admission import Admission
+from service.workers.caches import Caches
 from service.workers.cgroups import ControlGroup
 from service.workers.fetches import FetchSettings
 from service.workers.launcher import Limits
@@ -66,6 +67,11 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                 Admission(runs_max=settings.runs_max, waiting_max=settings.runs_queue_max),
                 definitions,
                 skep.metrics,
+                Caches(
+                    cache_max_bytes=settings.cache_max_bytes,
+                    caches_max_bytes=settings.caches_max_bytes,
+                    on_operation=skep.metrics.cache_operation,
+                ),
             )
             sampler = Sampler(lambda: pools.workers, zygote_pid=lambda: zygote.pid)
             skep.metrics.observe(pools.observe)

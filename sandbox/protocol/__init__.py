@@ -8,6 +8,17 @@ Values that belong to tenants (parameters, results, log entries) travel as JSON 
 passes them on without building objects from them; `check_json` is how it makes sure that they are JSON.
 """
 
+from sandbox.protocol.cache import (
+    CACHE_DIGITS_MAX,
+    CACHE_KEY_MAX_BYTES,
+    CACHE_PAIRS_MAX,
+    CACHE_PAIRS_OVERHEAD_BYTES,
+    CacheAnswer,
+    CacheOp,
+    CacheStatus,
+    CacheVerb,
+    increased,
+)
 from sandbox.protocol.codec import (
     FRAME_OVERHEAD_BYTES,
     ZYGOTE_FRAME_BYTES,
@@ -23,6 +34,7 @@ from sandbox.protocol.codec import (
     encode_packet,
 )
 from sandbox.protocol.fetches import check_fetch, header_problem, method_problem
+from sandbox.protocol.message import Message
 from sandbox.protocol.messages import (
     BadParameters,
     Cancel,
@@ -47,7 +59,6 @@ from sandbox.protocol.messages import (
     Loaded,
     Log,
     LogEntry,
-    Message,
     NotCompiled,
     NotForked,
     NotLoaded,
@@ -62,9 +73,17 @@ from sandbox.protocol.messages import (
 )
 
 __all__ = [
+    "CACHE_DIGITS_MAX",
+    "CACHE_KEY_MAX_BYTES",
+    "CACHE_PAIRS_MAX",
+    "CACHE_PAIRS_OVERHEAD_BYTES",
     "FRAME_OVERHEAD_BYTES",
     "ZYGOTE_FRAME_BYTES",
     "BadParameters",
+    "CacheAnswer",
+    "CacheOp",
+    "CacheStatus",
+    "CacheVerb",
     "Cancel",
     "CancelFetch",
     "CodeError",
@@ -111,5 +130,6 @@ __all__ = [
     "encode_frame",
     "encode_packet",
     "header_problem",
+    "increased",
     "method_problem",
 ]

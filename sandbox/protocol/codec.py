@@ -6,7 +6,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from sandbox.protocol.messages import Downward, Fork, FromZygote, LogEntry, Message, Upward
+from sandbox.protocol.message import Message
+from sandbox.protocol.messages import Downward, Fork, FromZygote, LogEntry, Upward
 
 T = TypeVar("T")
 
@@ -111,6 +112,11 @@ class FrameReader:
     def is_partial(self) -> bool:
         """Whether a frame has begun and not ended."""
         return bool(self._pending)
+
+    @property
+    def wanted_bytes(self) -> int:
+        """How long the frame is that has begun, its length included."""
+        return self._wanted
 
     def only(self, data: bytes) -> bytes | None:
         """The body, if nothing is pending and `data` is one whole frame; else None, and nothing is taken."""

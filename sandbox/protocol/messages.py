@@ -4,6 +4,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from sandbox.protocol.cache import CacheAnswer, CacheOp
+from sandbox.protocol.message import Message
+
 _LONGEST_US: Final = 366 * 24 * 3600 * 1_000_000
 
 Microseconds = Annotated[int, msgspec.Meta(ge=0, le=_LONGEST_US)]
@@ -19,10 +22,6 @@ ITEMS_OF_A_RUN_MAX: Final = 8192
 """Entries or problems in one message. Checked before they are decoded, which for millions would take seconds."""
 ITEMS_OF_A_DEPLOY_MAX: Final = 100_000
 """The same for a definition, in which everything that is wrong is told at once."""
-
-
-class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag_field="kind"):
-    """Base of every message: an array on the wire, its kind first."""
 
 
 class Problem(Message, frozen=True):
@@ -73,6 +72,10 @@ class Load(Message, frozen=True, tag="load"):
     result_max_bytes: int
     logs_max_bytes: int
     fetches: FetchLimits = FetchLimits()
+    shared_cache: bool = False
+    """Whether `cache` is kept by the service, for several workers together."""
+    cache_max_bytes: int = 0
+    """Of a cache that is shared."""
 
 
 class Run(Message, frozen=True, tag="run"):
@@ -122,7 +125,7 @@ class FetchFailed(Message, frozen=True, tag="fetch-failed"):
     message: str
 
 
-Downward = Load | Run | RunInline | Cancel | Fetched | FetchFailed
+Downward = Load | Run | RunInline | Cancel | Fetched | FetchFailed | CacheAnswer
 
 
 class Loaded(Message, frozen=True, tag="loaded"):
@@ -222,7 +225,7 @@ class CancelFetch(Message, frozen=True, tag="cancel-fetch"):
 
 Upward = (
     Loaded | NotLoaded | Log | Returned | Raised | OutOfMemory | Expired | Ended | BadParameters | NotCompiled
-    | Fetch | CancelFetch
+    | Fetch | CancelFetch | CacheOp
 )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ _HINTS: Final = {
     "coroutine": "; await it",
     "complex": "; return its parts",
 }
+AS_DICT: Final[dict[type, Callable[[Any], dict[Any, Any]]]] = {}
+"""Mappings of ours that are shown as dicts are, and how to make one of each."""
 
 
 class ResultRefused(Exception):
@@ -89,8 +91,9 @@ class Rebuilding:
         written = self._written(value)
         if written is not None:
             return self._text(written)
-        if type(vars(kind).get("__dataclass_fields__")) is dict:
-            return self._pairs(value, _fields(value))
+        pairs = _members(value)
+        if pairs is not None:
+            return self._pairs(value, pairs)
         return self._refuse(f"has no JSON form: it is of type {type_name(value)!r}{_HINTS.get(type_name(value), '')}")
 
     # Two calls a level and no more: what may be nested 250 deep must fit the interpreter's stack.
@@ -231,6 +234,14 @@ def _items(value: Any) -> list[Any] | None:
     if issubclass(kind, frozenset):
         return _in_order(list(frozenset.__iter__(value)))
     return None
+
+
+def _members(value: Any) -> list[tuple[Any, Any]] | None:
+    """What is shown of a mapping of ours or a dataclass; None for anything else."""
+    kind = type(value)
+    if kind in AS_DICT:
+        return list(AS_DICT[kind](value).items())
+    return _fields(value) if type(vars(kind).get("__dataclass_fields__")) is dict else None
 
 
 def _fields(value: Any) -> list[tuple[Any, Any]]:

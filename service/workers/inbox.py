@@ -38,6 +38,7 @@ class Inbox:
         self._throttled_until = self._loop.time()
         self._allowance_bytes = float(LOGS_BURST_BYTES)
         self._allowed_at = self._loop.time()
+        self._rest_s = 0.0
 
     def open(self, transport: asyncio.Transport) -> None:
         """Read from here."""
@@ -54,14 +55,20 @@ class Inbox:
         self._allowance_bytes = min(LOGS_BURST_BYTES, allowed) - logs_bytes
         self._allowed_at = now
 
+    def rest(self, rest_s: float) -> None:
+        """After what was taken just now, take nothing for so long."""
+        self._rest_s = max(self._rest_s, rest_s)
+
     def is_throttled(self) -> bool:
-        """Whether the worker may have said something that is left unread for a while, because of its log entries."""
+        """Whether the worker may have said something that is left unread for a while, because of what it said."""
         return self._loop.time() < self._throttled_until + THROTTLED_GRACE_S
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
         if self._patience is None and (body := self._frames.only(data)) is not None and self._allowance_bytes >= 0:
             self._take_one(body)
+            if self._rest_s:
+                self._pause(iter(()))
         else:
             self._take_some(self._frames.feed(data))
 
@@ -88,13 +95,8 @@ class Inbox:
             for taken, body in enumerate(bodies, 1):
                 self._take(protocol.decode_upward(body), len(body))
                 taken_bytes += len(body)
-                is_enough = taken == A_TURN_MAX or taken_bytes > A_TURN_MAX_BYTES or self._allowance_bytes < 0
-                if is_enough and self._transport is not None and not self._is_closed:
-                    self._transport.pause_reading()
-                    delay_s = max(0.0, -self._allowance_bytes / LOGS_BYTES_PER_S)
-                    if delay_s:
-                        self._throttled_until = self._loop.time() + delay_s
-                    self._loop.call_later(delay_s, partial(self._take_some, bodies, is_paused=True))
+                is_much = taken == A_TURN_MAX or taken_bytes > A_TURN_MAX_BYTES
+                if (is_much or self._allowance_bytes < 0 or self._rest_s) and self._pause(bodies):
                     return
         except protocol.ProtocolError as error:
             self._refuse(str(error))
@@ -103,6 +105,18 @@ class Inbox:
             self._watch(has_progress=taken > 0)
         if is_paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _pause(self, bodies: Iterator[bytes]) -> bool:
+        """Come back to these later; False if there is nothing to read from any more."""
+        if self._transport is None or self._is_closed:
+            return False
+        self._transport.pause_reading()
+        delay_s = max(self._rest_s, -self._allowance_bytes / LOGS_BYTES_PER_S)
+        self._rest_s = 0.0
+        if delay_s > 0:
+            self._throttled_until = self._loop.time() + delay_s
+        self._loop.call_later(max(delay_s, 0.0), partial(self._take_some, bodies, is_paused=True))
+        return True
 
     def _watch(self, *, has_progress: bool) -> None:
         """A frame that has begun is kept here until it ends."""

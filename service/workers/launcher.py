@@ -13,6 +13,7 @@ from service.domain.pool import PoolRules
 from service.errors import WorkersUnavailable
 from service.metrics.metrics import Metrics
 from service.metrics.tally import StartKind
+from service.workers.caches import Caches
 from service.workers.contract import LoadTooLong, Owner, WorkerDied, WorkerLimits
 from service.workers.ends import COMPILED, LOAD_FAILED, End
 from service.workers.fetches import Fetches, FetchSettings
@@ -76,16 +77,18 @@ class Launcher:
     one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what every worker is made of, and two questions
         self,
         zygote: Zygote,
         limits: Limits,
         metrics: Metrics,
+        caches: Caches,
         *,
         make_room: Callable[[], None],
         spare: Callable[[], bool],
     ) -> None:
         self.limits = limits
+        self._caches = caches
         self.workers: set[Worker] = set()
         """Every one whose process exists, those that are ending included."""
         self.places = Places(limits.workers_max, make_room=make_room)
@@ -147,12 +150,14 @@ class Launcher:
             if isinstance(error, WorkersUnavailable):
                 self._metrics.fork_failed()
             raise
+        cache = self._caches.hold(workspace) if package.rules.ceil > 1 else None
         worker = Worker(
             workspace,
             child,
             limits=limits.of_worker(package.rules.concurrency),
             owner=owner,
             open_fetches=lambda worker: Fetches(workspace, package.network, limits.fetching, worker.write_answer),
+            cache=cache,
         )
         self.workers.add(worker)
         try:
@@ -166,6 +171,8 @@ class Launcher:
                     result_max_bytes=limits.result_max_bytes,
                     logs_max_bytes=limits.logs_max_bytes,
                     fetches=limits.fetching.limits,
+                    shared_cache=cache is not None,
+                    cache_max_bytes=self._caches.cache_max_bytes,
                 )
             )
         except BaseException:
@@ -194,6 +201,8 @@ class Launcher:
         """The owner of a worker whose process is gone says so: its place is free."""
         self.workers.discard(worker)
         self.places.give_back()
+        if worker.cache is not None:
+            self._caches.release(worker.cache)
         end = worker.end or End("crashed", "the worker ended")
         self._metrics.worker_ended(end.label)
         _log.info("worker ended", workspace=worker.workspace, pid=worker.pid, why=end.label, reason=end.sentence)

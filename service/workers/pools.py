@@ -12,6 +12,7 @@ from service.errors import Draining
 from service.metrics.metrics import Metrics
 from service.metrics.observation import Live, Observation, WorkerState
 from service.workers.admission import Admission
+from service.workers.caches import Caches
 from service.workers.common import Common, Source
 from service.workers.ends import EVICTED, SHUTDOWN, End
 from service.workers.launcher import Launcher, Limits, Package
@@ -33,19 +34,21 @@ _log = structlog.get_logger()
 class Pools:
     """The pools of every workspace that has workers, or had some a moment ago."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what all pools share
         self,
         zygote: Zygote,
         limits: Limits,
         admission: Admission,
         source: Source,
         metrics: Metrics,
+        caches: Caches,
     ) -> None:
         self._inactive_s = limits.inactive_s
         self._sweep_s = min(SWEEP_MAX_S, limits.shrink_after_s / 10, limits.inactive_s / 10)
-        self._launcher = Launcher(zygote, limits, metrics, make_room=self._make_room, spare=self._spare)
+        self._launcher = Launcher(zygote, limits, metrics, caches, make_room=self._make_room, spare=self._spare)
         self._common = Common(self._launcher, admission, source)
         self._admission = admission
+        self._caches = caches
         self._metrics = metrics
         self._pools: dict[str, Pool] = {}
         self._again: asyncio.TimerHandle | None = None
@@ -73,6 +76,8 @@ class Pools:
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """See `Pool.deploy`."""
         await self.of(workspace).deploy(package, commit)
+        if package.rules.ceil == 1:
+            self._caches.drop(workspace)
 
     async def compile(self, workspace: str, package: Package) -> bytes:
         """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `Launcher.start`."""
@@ -83,6 +88,7 @@ class Pools:
         pool = self._pools.get(workspace)
         if pool is not None:
             pool.close()
+        self._caches.drop(workspace)
         self._metrics.forget(workspace)
 
     def kill_all(self, why: End = SHUTDOWN) -> None:
@@ -107,6 +113,7 @@ class Pools:
             runs_running=self._admission.running,
             runs_waiting=self._admission.waiting,
             workers=states,
+            cache_bytes=self._caches.size_bytes,
             workspaces={name: Live(pool.waiting, len(pool.workers)) for name, pool in self._pools.items()},
         )
 

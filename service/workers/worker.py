@@ -14,12 +14,15 @@ from service.domain.outcome import Outcome
 from service.errors import SkepError
 from service.metrics.observation import WorkerState
 from service.workers.answers import Ending, check_result, describe_exit, outcome_of, refusal_of
+from service.workers.cache_ops import CacheOps
+from service.workers.caches import SharedCache
 from service.workers.contract import LoadTooLong, Owner, WorkerDied, WorkerLimits
 from service.workers.ends import MALFORMED, REPLACED, End
 from service.workers.fetches import Fetches
 from service.workers.flights import Call, Flight, Flights
 from service.workers.inbox import Inbox
 from service.workers.outbox import Outbox
+from service.workers.requests import Requests
 from service.workers.zygote import Child
 
 LOAD_TIMEOUT_S: Final = 10.0
@@ -31,7 +34,7 @@ _log = structlog.get_logger()
 class Worker(asyncio.Protocol):
     """A live worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is, what holds for it, who listens, what it may ask for
         self,
         workspace: str,
         child: Child,
@@ -39,9 +42,11 @@ class Worker(asyncio.Protocol):
         limits: WorkerLimits,
         owner: Owner,
         open_fetches: Callable[["Worker"], Fetches],
+        cache: SharedCache | None = None,
     ) -> None:
         self.workspace = workspace
         self.pid = child.pid
+        self.cache = cache
         self.retired: End | None = None
         """Why it takes no more runs and goes when its last one has ended."""
         self.end: End | None = None
@@ -54,8 +59,6 @@ class Worker(asyncio.Protocol):
         self._inbox = Inbox(max_bytes=limits.frame_max_bytes, take=self._take, refuse=self._refuse)
         self._outbox = Outbox()
         self._owner = owner
-        self._open_fetches = open_fetches
-        self._fetches: Fetches | None = None  # until the first one: most workers have none
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
@@ -65,6 +68,8 @@ class Worker(asyncio.Protocol):
             logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
             read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled,
         )  # fmt: skip
+        cache_ops = CacheOps(cache, self._outbox, self._inbox.rest)
+        self._requests = Requests(self._flights, lambda: open_fetches(self), cache_ops)
         self._farewell: asyncio.Task[None] | None = None
 
     @property
@@ -149,7 +154,7 @@ class Worker(asyncio.Protocol):
         # It stays until the worker says `Ended`; the alarm still ends a worker that cannot say it.
         if flight.number in self._flights and self.end is None:
             self._outbox.put(protocol.Cancel(run=flight.number))
-        self._end_fetches(flight.number)
+        self._requests.end_run(flight.number)
 
     def retire(self, why: End = REPLACED) -> None:
         """Take no more runs and go when the last one has ended."""
@@ -200,17 +205,15 @@ class Worker(asyncio.Protocol):
                 self._flights.keep_logs(number, entries)
             case protocol.Expired(run=number, duration_us=duration_us):
                 self._flights.expire(number, duration_us)
-                self._end_fetches(number)
+                self._requests.end_run(number)
                 self._owner.heard(self)
             case protocol.Ended(run=number):
                 has_landed = self._flights.end(number)
-                self._end_fetches(number)
+                self._requests.end_run(number)
                 if has_landed:
                     self._landed()
-            case protocol.Fetch():
-                self._fetch(message)
-            case protocol.CancelFetch():
-                self._cancel_fetch(message)
+            case protocol.Fetch() | protocol.CancelFetch() | protocol.CacheOp():
+                self._requests.take(message, size_bytes)
             case protocol.Loaded() | protocol.NotLoaded():
                 self._has_loaded(message.bundle if isinstance(message, protocol.Loaded) else refusal_of(message))
             case _:
@@ -223,43 +226,23 @@ class Worker(asyncio.Protocol):
         flight = self._flights.land(number)
         if flight is not None:
             flight.answer(outcome_of(message, flight))
-            self._end_fetches(number)
+            self._requests.end_run(number)
             self._landed()
-
-    def _fetch(self, message: protocol.Fetch) -> None:
-        if self._fetches is None:
-            self._fetches = self._open_fetches(self)
-        self._fetches.check(message)
-        flight = self._flights.waiting(message.run)
-        # Without an answer if the run is over: it has just ended, and the worker does not know yet.
-        if flight is not None:
-            left_s = flight.started + flight.timeout_ms / 1000 - self._loop.time()
-            self._fetches.start(message, run_id=flight.call.run_id, left_s=left_s)
-
-    def _cancel_fetch(self, message: protocol.CancelFetch) -> None:
-        if self._fetches is None:
-            raise protocol.ProtocolError("a fetch that does not exist")
-        self._fetches.cancel(message.fetch)
-
-    def _end_fetches(self, run: int) -> None:
-        if self._fetches is not None:
-            self._fetches.end_run(run)
 
     def pause_writing(self) -> None:
         """Called by the loop when the worker does not take what was written."""
-        if self._fetches is not None:
-            self._fetches.pause()
+        self._requests.pause()
 
     def resume_writing(self) -> None:
         """Called by the loop when it has taken it."""
-        if self._fetches is not None:
-            self._fetches.resume()
+        self._requests.resume()
 
     def _has_loaded(self, result: bytes | SkepError) -> None:
         if self._loaded is None or self._loaded.done():
             raise protocol.ProtocolError("an answer to a question nobody asked")
         # From now on no frame is as long as a bundle may be.
-        self._inbox.limit(self._values_max_bytes + protocol.FRAME_OVERHEAD_BYTES)
+        values_max_bytes = max(self._values_max_bytes, self._requests.value_max_bytes)
+        self._inbox.limit(values_max_bytes + protocol.FRAME_OVERHEAD_BYTES)
         if isinstance(result, SkepError):
             self._loaded.set_exception(result)
         else:
@@ -276,6 +259,7 @@ class Worker(asyncio.Protocol):
     def _end(self) -> None:
         # From both sides, since the loop does not tell of the end of a connection whose taking over was cancelled.
         self._inbox.close()
+        self._requests.end()
         if self._farewell is None:
             self._farewell = self._loop.create_task(self._bury())
 
@@ -287,8 +271,6 @@ class Worker(asyncio.Protocol):
         except TimeoutError:
             status = None
         end = self.end = self.end or End("crashed", describe_exit(status))
-        if self._fetches is not None:
-            self._fetches.end()
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(WorkerDied(end.sentence))
         lost = self._flights.lose(end.sentence)

@@ -10,6 +10,9 @@ from tests.integration.volumes import MAX_BYTES
 from tests.origin import Origin, running_origin
 from tests.skep import Client, Skep, client_of, running_skep
 
+SHARED = {"ceil": 2}
+"""The pool of a workspace that may have several workers, which then have one cache."""
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -54,3 +57,11 @@ async def fetching(fetching_skep: Skep) -> AsyncIterator[Client]:
 async def origin() -> AsyncIterator[Origin]:
     async with running_origin() as origin:
         yield origin
+
+
+@pytest.fixture
+async def shared(client: Client, workspace: str) -> AsyncIterator[str]:
+    """A workspace whose cache is kept by the service."""
+    await client.deploy(workspace, {"kept": "return cache.copy()"}, pool=SHARED)
+    yield workspace
+    await client.call("DELETE", f"/v2/functions/{workspace}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sandbox import protocol
 from service.domain.fetching import Allowance, Failure, Fetcher, FetchRequest
 from service.domain.outcome import Outcome
+from service.workers.caches import SharedCache
 from service.workers.contract import WorkerLimits
 from service.workers.ends import REPLACED
 from service.workers.fetches import Fetches, FetchSettings
@@ -72,7 +73,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(fetcher: Fetcher | None = None) -> AsyncIterator[Rig]:
+async def open_rig(fetcher: Fetcher | None = None, cache: SharedCache | None = None) -> AsyncIterator[Rig]:
     """With a process that is only there to be killed."""
     settings = FetchSettings(fetcher or _never, FETCH_LIMITS, timeout_max_ms=1000)
     process = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220  # started in a moment, and waited for in a thread
@@ -92,6 +93,7 @@ async def open_rig(fetcher: Fetcher | None = None) -> AsyncIterator[Rig]:
         ),
         owner=_Nobody(),
         open_fetches=lambda worker: Fetches("w", None, settings, worker.write_answer),
+        cache=cache,
     )
     await worker.connect()
     try:

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any, Final
 
 from sandbox import scope
+from sandbox.cache import Cache
+from sandbox.cache_calls import CacheCalls
 from sandbox.fetch import Fetch
 from sandbox.protocol import Fetched
 from sandbox.python.builtins import BUILTIN_NAMES
@@ -11,6 +13,7 @@ from sandbox.python.module_tables import offered_modules
 from sandbox.python.modules import DEFAULT_MODULES, Modules
 from sandbox.python.output_modules import output_modules
 from sandbox.response import Response
+from sandbox.shared_cache import SharedCache
 from tests.unit.bodies import load, make_namespace
 from tests.walk import ways
 
@@ -130,7 +133,8 @@ def make_roots() -> dict[str, Any]:
     modules = Modules(DEFAULT_MODULES, overrides=overrides)
     builtins["__import__"] = modules.importer
     roots: dict[str, Any] = {
-        "cache": {},
+        "cache": Cache(a=1),
+        "<shared cache>": _shared_cache(),
         "log": scope.Log(),
         "context": scope.Context("walk"),
         "env": scope.Names("env", {"A": "1"}),
@@ -144,6 +148,21 @@ def make_roots() -> dict[str, Any]:
         roots[f"<{name}>"] = _module(modules, name)
     roots |= {f"<{name}>": value for name, value in _made(namespace).items()}
     return roots
+
+
+def _shared_cache() -> SharedCache:
+    """Answers everything with a list."""
+
+    class Calls(CacheCalls):
+        def __init__(self) -> None:
+            self.max_bytes = 1000
+
+        def ask(self, verb: str, *_: Any, **__: Any) -> list[bytes]:
+            return {"len": [b"1"], "keys": [b"sx"], "items": [b"sx", b"[1]"], "popitem": [b"sx", b"[1]"]}.get(
+                verb, [b"[1]"]
+            )
+
+    return SharedCache(Calls())
 
 
 def arguments(roots: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
