@@ -8,13 +8,18 @@ a first run as fast as the next.
 import asyncio
 import signal
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import orjson
 
 from sandbox import protocol
-from sandbox.runs import task_factory
+from sandbox.cache_calls import CacheCalls
+from sandbox.console import Console
+from sandbox.incoming import Incoming
+from sandbox.outbox import Outbox
+from sandbox.runs import RUNNING, RunState, task_factory
+from sandbox.shared_cache import SharedCache
 from sandbox.worker import Loop, Worker
 
 _TIMES: Final = 16
@@ -50,6 +55,42 @@ def rehearse(modules: Collection[str]) -> None:
                 logs_max_bytes=_MAX_BYTES,
             )
         )
+    _use_shared_cache()
+
+
+def _use_shared_cache() -> None:
+    """Its operations wait for their answers, so each answer is there before."""
+    service_end, worker_end = socket.socketpair()
+    loop = Loop()
+    try:
+        worker_end.setblocking(False)
+        outbox = Outbox(worker_end, loop)
+        calls = CacheCalls(Incoming(worker_end, loop, _nothing), outbox)
+        calls.max_bytes = _MAX_BYTES
+        cache = SharedCache(calls)
+        console = Console(0, outbox=outbox, max_bytes=0)
+        RUNNING.run = RunState(number=0, run_id="", function="", timeout_ms=_TIMEOUT_MS, console=console)
+        operations: tuple[Callable[[], object], ...] = (
+            lambda: cache["x"],
+            lambda: cache.get(("x", 1)),
+            lambda: cache.__setitem__("x", {"amounts": [1, 2.5, None]}),
+            lambda: cache.setdefault(1, "x"),
+            lambda: cache.increment("n"),
+            lambda: "x" in cache,
+        )
+        for number in range(_TIMES * len(operations)):
+            service_end.sendall(protocol.encode_frame(protocol.CacheAnswer(number + 1, "done", [b"1"])))
+            operations[number % len(operations)]()
+            service_end.recv(_MAX_BYTES)
+    finally:
+        RUNNING.run = None
+        loop.close()
+        service_end.close()
+        worker_end.close()
+
+
+def _nothing() -> None:
+    """Nothing else arrives."""
 
 
 def _live(load: protocol.Load) -> bytes:
