@@ -53,6 +53,8 @@ async def _call_for(rig: Rig, code: str, *, seconds: float) -> tuple[dict[str, i
 
         async with neighbour_asked_all_the_while(rig, client):
             await asyncio.gather(*(call() for _ in range(CALLERS)))
+        # A workspace whose workers end like that is not given new ones for a while, but for a deploy.
+        assert (await client.deploy("deaf", {"one": "return 1"})).status == 200
         assert (await client.run("deaf", "one")).result == 1
         await client.call("DELETE", "/v2/functions/deaf")
         await rig.check_standing()

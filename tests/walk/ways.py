@@ -2,11 +2,13 @@
 
 import asyncio
 import builtins
+import gc
 import inspect
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
+from types import FrameType
 from typing import Any, Final
 
 from sandbox.python import guards, names, ownership
@@ -29,8 +31,10 @@ class CallTooLong(BaseException):
 def end_long_calls() -> None:
     """Have SIGALRM end them, in this process."""
 
-    def ring(_signal: int, _frame: object) -> None:
-        raise CallTooLong
+    def ring(_signal: int, frame: FrameType | None) -> None:
+        # What raises in a callback of the collector is told as an error of that; the next ring comes soon.
+        if frame is None or frame.f_code not in {getattr(call, "__code__", None) for call in gc.callbacks}:
+            raise CallTooLong
 
     signal.signal(signal.SIGALRM, ring)
 
@@ -95,7 +99,7 @@ def calls_with(obj: Any, arguments: dict[str, tuple[Any, ...]]) -> Iterator[Step
 def attempt(label: str, call: Callable[[], Any]) -> Iterator[Step]:
     """What a call gives or raises, awaited if it can be."""
     try:
-        signal.setitimer(signal.ITIMER_REAL, CALL_MAX_S)
+        signal.setitimer(signal.ITIMER_REAL, CALL_MAX_S, CALL_MAX_S)
         try:
             value = call()
             if inspect.iscoroutine(value):
