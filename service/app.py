@@ -64,7 +64,11 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
             pools = Pools(
                 zygote,
                 _limits(settings, egress),
-                Admission(runs_max=settings.runs_max, waiting_max=settings.runs_queue_max),
+                Admission(
+                    runs_max=settings.runs_max,
+                    waiting_max=settings.runs_queue_max,
+                    held_max_bytes=settings.runs_max_bytes,
+                ),
                 definitions,
                 skep.metrics,
                 Caches(

@@ -56,6 +56,14 @@ class PoolSettings:
     runs_queue_max: int = setting(
         8192, env="RUNS_QUEUE_MAX", parse=whole(0, COUNT_MOST), unit="runs", doc="waiting in the whole service"
     )
+    runs_max_bytes: int = setting(
+        512 * MEGABYTE,
+        env="RUNS_MAX_SIZE",
+        parse=parse_size,
+        unit="size",
+        shown="512mb",
+        doc="large requests (from 16kb) that wait or are under way in the whole service",
+    )
     cache_max_bytes: int = setting(
         8 * MEGABYTE,
         env="CACHE_MAX_SIZE",

@@ -1,5 +1,6 @@
 """Definitions as workers load them: what the volume has, and what was compiled from it."""
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -28,7 +29,9 @@ class Definitions:
         try:
             stored = await self._volume.read(name)
         except WorkspaceNotFound:
-            return Package(b'{"functions":{}}', b"", version=ABSENT, rules=self.bounds.rules(None))
+            # Nothing is kept warm for a name that anybody may have made up.
+            rules = replace(self.bounds.rules(None), floor=0)
+            return Package(b'{"functions":{}}', b"", version=ABSENT, rules=rules)
         bundle = await self._volume.read_bundle(name)
         package = self.package(stored.workspace)
         return Package(

@@ -2,10 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
+from typing import Final
 
 from service.domain.outcome import Completed
 from service.domain.source_lines import pointed
-from service.errors import CompilationFailed, FunctionNotFound, InvalidRequest, WorkspaceBroken, WorkspaceNotFound
+from service.errors import (
+    CompilationFailed,
+    FunctionNotFound,
+    InvalidRequest,
+    WorkersCrash,
+    WorkspaceBroken,
+    WorkspaceNotFound,
+)
 from service.metrics.metrics import Metrics
 from service.metrics.outcomes import count
 from service.storage.workspaces import Stored, Volume
@@ -13,7 +21,11 @@ from service.usecases.definitions import ABSENT
 from service.workers.common import NotStarted
 from service.workers.contract import WorkerDied
 from service.workers.flights import Call
+from service.workers.pool import Pool
 from service.workers.pools import Pools
+
+LARGE_BYTES: Final = 16 * 1024
+"""What is smaller is not counted as held: as many as may run at once are nothing to speak of."""
 
 
 class Run:
@@ -52,16 +64,17 @@ class Run:
     ) -> Completed:
         tally = self._metrics.tally(workspace)
         pool = self._pools.of(workspace)
-        flight = pool.begin(call, version)
         try:
-            if flight is not None:
-                completed = Completed(await flight.outcome, 0.0, None)
+            if len(call.parameters_json) < LARGE_BYTES and call.code is None:
+                completed = await self._run_in(pool, call, version)
             else:
-                completed = await pool.run(call, version)
+                with pool.holding(call) as has_room:
+                    completed = await self._run_in(pool, call, version) if has_room else pool.refusal()
         except asyncio.CancelledError:
-            if flight is not None:
-                flight.cancel()
             tally.ended("cancelled", duration_ms=None, queued_s=None)
+            raise
+        except WorkersCrash:
+            tally.ended("unavailable", duration_ms=None, queued_s=None)
             raise
         except NotStarted as failed:
             tally.ended("unavailable", duration_ms=None, queued_s=None)
@@ -76,6 +89,16 @@ class Run:
                     raise cause from None
         count(tally, completed)
         return completed
+
+    async def _run_in(self, pool: Pool, call: Call, version: Hashable) -> Completed:
+        flight = pool.begin(call, version)
+        if flight is None:
+            return await pool.run(call, version)
+        try:
+            return Completed(await flight.outcome, 0.0, None)
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
 
     async def _read(self, workspace: str) -> Stored:
         try:

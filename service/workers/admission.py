@@ -1,6 +1,8 @@
 """How many runs the whole service takes on, and whose turn it is when there is room for one more."""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from service.domain.fairness import fair_share
@@ -11,21 +13,25 @@ class Claimant(Protocol):
 
     running: int
     """Its runs under way, of the whole service's; counted here."""
+    held_bytes: int
+    """Of its large requests that are not answered yet; counted here."""
 
     def begin_next(self) -> bool:
         """Begin the run that has waited longest, if there is one and a worker with room for it."""
 
 
 class Admission:
-    """Runs under way and waiting in the whole service.
+    """Runs under way and waiting in the whole service, and what they hold of its memory.
 
     While it is full, workspaces with runs that could begin stand in one line, each once: one with a thousand of them
     delays one with a single run by one turn.
     """
 
-    def __init__(self, *, runs_max: int, waiting_max: int) -> None:
+    def __init__(self, *, runs_max: int, waiting_max: int, held_max_bytes: int) -> None:
         self.running = 0
         self.waiting = 0
+        self._held_bytes = 0
+        self._held_max_bytes = held_max_bytes
         self._runs_max = runs_max
         self._waiting_max = waiting_max
         self._line: deque[Claimant] = deque()
@@ -49,6 +55,21 @@ class Admission:
     def may_wait(self, own: int) -> bool:
         """Whether one more run may wait where so many of the same workspace wait already."""
         return fair_share(own, self._waiting_max - self.waiting)
+
+    @contextmanager
+    def holding(self, claimant: Claimant, size_bytes: int) -> Iterator[bool]:
+        """Whether there is room for a request of this size, which is held until it is answered."""
+        free_bytes = self._held_max_bytes - self._held_bytes - size_bytes
+        if not fair_share(claimant.held_bytes + size_bytes, free_bytes):
+            yield False
+            return
+        self._held_bytes += size_bytes
+        claimant.held_bytes += size_bytes
+        try:
+            yield True
+        finally:
+            self._held_bytes -= size_bytes
+            claimant.held_bytes -= size_bytes
 
     def line_up(self, claimant: Claimant) -> None:
         """It has a run and a worker for it: let it begin when it is its turn, which may be now."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from service.domain.outcome import Completed, Outcome, Rejected
@@ -24,6 +25,8 @@ class Pool:
         self.workspace = workspace
         self.running = 0
         """Runs under way, and what is left of those that are being unwound; counted by the admission."""
+        self.held_bytes = 0
+        """Of large requests; counted by the admission."""
         self._admission = common.admission
         self._launcher = common.launcher
         self._loop = asyncio.get_running_loop()
@@ -55,7 +58,7 @@ class Pool:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that is worth remembering."""
-        return not self.running and not self._waiting and self._fleet.is_empty
+        return not self.running and not self._waiting and not self.held_bytes and self._fleet.is_empty
 
     def begin(self, call: Call, version: Hashable) -> Flight | None:
         """Begin a run of this version, if nobody is ahead of it and there is a worker with room; None if it must wait.
@@ -151,6 +154,14 @@ class Pool:
         self._dispatch()
         self.tend()
 
+    def holding(self, call: Call) -> AbstractContextManager[bool]:
+        """Whether there is room for what comes with a call; see `Admission.holding`."""
+        return self._admission.holding(self, len(call.parameters_json) + len(call.code or ""))
+
+    def refusal(self) -> Completed:
+        """There is no room for one more."""
+        return Completed(Rejected(QUEUE_FULL, self._waiting.retry_after_s()), 0.0, None)
+
     async def run(self, call: Call, version: Hashable) -> Completed:
         """Run a call that cannot begin at once. A caller that is cancelled cancels its run, or leaves the queue.
 
@@ -163,7 +174,7 @@ class Pool:
         # Who will be in the worker that is being started does not stand in the queue.
         room = fleet.rules.queue + (0 if has_workers else fleet.rules.concurrency)
         if len(waiting) >= room or not self._admission.may_wait(len(waiting)):
-            return Completed(Rejected(QUEUE_FULL, waiting.retry_after_s()), 0.0, None)
+            return self.refusal()
         if version != fleet.version:
             fleet.is_stale = True
         ticket = waiting.append(call, timeout_ms=fleet.rules.timeout_ms, is_cold=not has_workers)

@@ -19,6 +19,7 @@ class Claimant:
     admission: Admission
     waiting: int
     running: int = 0
+    held_bytes: int = 0
     began: list["Claimant"] = field(default_factory=list)
     has_room: bool = True
 
@@ -32,7 +33,7 @@ class Claimant:
 
 
 def test_turns_go_round() -> None:
-    admission = Admission(runs_max=1, waiting_max=100)
+    admission = Admission(runs_max=1, waiting_max=100, held_max_bytes=100)
     began: list[Claimant] = []
     many, few, one = (Claimant(admission, waiting, began=began) for waiting in (100, 2, 1))
     for claimant in (many, few, one):
@@ -43,7 +44,7 @@ def test_turns_go_round() -> None:
 
 
 def test_a_line_of_those_who_cannot_begin_holds_up_nobody() -> None:
-    admission = Admission(runs_max=9, waiting_max=100)
+    admission = Admission(runs_max=9, waiting_max=100, held_max_bytes=100)
     greedy, stuck, next_one = Claimant(admission, 100), Claimant(admission, 5, has_room=False), Claimant(admission, 1)
     for claimant in (greedy, stuck, next_one):
         admission.line_up(claimant)
@@ -51,7 +52,7 @@ def test_a_line_of_those_who_cannot_begin_holds_up_nobody() -> None:
 
 
 def test_what_ended_is_not_counted_any_more() -> None:
-    admission = Admission(runs_max=4, waiting_max=100)
+    admission = Admission(runs_max=4, waiting_max=100, held_max_bytes=100)
     claimant = Claimant(admission, 50)
     admission.line_up(claimant)
     while claimant.running:
@@ -61,7 +62,7 @@ def test_what_ended_is_not_counted_any_more() -> None:
 
 
 def test_one_workspace_may_not_fill_the_queue_of_the_service() -> None:
-    admission = Admission(runs_max=1, waiting_max=90)
+    admission = Admission(runs_max=1, waiting_max=90, held_max_bytes=100)
     own = 0
     while admission.may_wait(own):
         own += 1
@@ -70,8 +71,22 @@ def test_one_workspace_may_not_fill_the_queue_of_the_service() -> None:
     assert admission.may_wait(0)
 
 
+def test_requests_of_one_workspace_may_not_fill_the_memory_of_the_service() -> None:
+    admission = Admission(runs_max=1, waiting_max=90, held_max_bytes=100)
+    greedy, modest = Claimant(admission, 0), Claimant(admission, 0)
+    with admission.holding(greedy, 40) as first, admission.holding(greedy, 40) as second:
+        assert (first, second) == (True, False)
+        with admission.holding(modest, 20) as third:
+            assert third
+    assert greedy.held_bytes == modest.held_bytes == 0
+    with admission.holding(greedy, 50) as again:
+        assert again
+    with admission.holding(greedy, 51) as too_large:
+        assert not too_large
+
+
 async def test_the_queue_is_in_order_and_counts_for_the_whole_service() -> None:
-    admission = Admission(runs_max=1, waiting_max=90)
+    admission = Admission(runs_max=1, waiting_max=90, held_max_bytes=100)
     waiting = Waiting(admission)
     tickets = [waiting.append(CALL, timeout_ms=60_000, is_cold=False) for _ in range(4)]
     assert admission.waiting == len(waiting) == 4
@@ -82,7 +97,7 @@ async def test_the_queue_is_in_order_and_counts_for_the_whole_service() -> None:
 
 
 async def test_a_shorter_wait_behind_a_longer_one_ends_in_its_own_time() -> None:
-    waiting = Waiting(Admission(runs_max=1, waiting_max=90))
+    waiting = Waiting(Admission(runs_max=1, waiting_max=90, held_max_bytes=100))
     long, short = (waiting.append(CALL, timeout_ms=timeout_ms, is_cold=False) for timeout_ms in (60_000, 20))
     assert await short.outcome == Rejected("waited too long", 1)
     assert not long.outcome.done()
@@ -90,7 +105,7 @@ async def test_a_shorter_wait_behind_a_longer_one_ends_in_its_own_time() -> None
 
 
 async def test_who_cannot_be_run_is_told_each_with_an_exception_of_its_own() -> None:
-    waiting = Waiting(Admission(runs_max=1, waiting_max=90))
+    waiting = Waiting(Admission(runs_max=1, waiting_max=90, held_max_bytes=100))
     tickets = [waiting.append(CALL, timeout_ms=60_000, is_cold=False) for _ in range(2)]
     waiting.refuse(lambda: ValueError("x"))
     raised = await asyncio.gather(*(ticket.outcome for ticket in tickets), return_exceptions=True)
