@@ -14,6 +14,7 @@ import msgspec
 
 from sandbox import protocol
 from service.domain.outcome import Logs, Outcome, TimedOut, WorkerLost
+from service.workers.alarm import NEVER, Alarm
 from service.workers.ends import OVERDUE, End
 
 ANSWER_MARGIN_S: Final = 0.06
@@ -23,8 +24,6 @@ LONG_US: Final = 1_000_000
 UNWIND_GRACE_S: Final = 1.0
 LOG_SLACK_BYTES: Final = 4096
 """A run's logs may pass their limit by the entry that says how many were dropped."""
-
-_NEVER: Final = float("inf")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -117,8 +116,7 @@ class Flights:
         self._flights: dict[int, Flight] = {}
         self._number = 0
         self._afterwards = 0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = _NEVER
+        self._alarm = Alarm(self._ring)
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -139,8 +137,8 @@ class Flights:
         due = now + call.timeout_ms / 1000 + ANSWER_MARGIN_S
         flight = Flight(outcome, number=number, call=call, started=now, due=due, cancel=self._cancel)
         self._flights[number] = flight
-        if due < self._alarm_at:
-            self._set_alarm(due)
+        if due < self._alarm.at:
+            self._alarm.set(due)
         return flight
 
     def land(self, number: int) -> Flight | None:
@@ -199,8 +197,7 @@ class Flights:
 
     def lose(self, reason: str) -> int:
         """The worker is gone: tell whoever still waits. Returns how many runs were in it."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
         for flight in self._flights.values():
             flight.answer(WorkerLost(reason, flight.logs()))
         lost = len(self._flights)
@@ -209,6 +206,7 @@ class Flights:
 
     def release(self) -> None:
         """Hold on to nothing: the worker is gone."""
+        self._alarm.release()
         self._cancel = self._kill = _nothing
         self._read_max_bytes, self._is_unheard = int, bool
 
@@ -231,18 +229,9 @@ class Flights:
     def _allow(self, flight: Flight, grace_s: float) -> None:
         flight.is_overdue = True
         flight.due = self._loop.time() + grace_s
-        if flight.due < self._alarm_at:
-            self._set_alarm(flight.due)
+        self._alarm.set(flight.due)
 
-    def _set_alarm(self, at: float) -> None:
-        """One timer serves all flights and is only moved to an earlier time: a run that ends in time costs none."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = at
-        self._alarm = self._loop.call_at(at, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm, self._alarm_at = None, _NEVER
+    def _ring(self) -> float:
         now = self._loop.time()
         for flight in self._flights.values():
             if flight.due > now:
@@ -252,13 +241,11 @@ class Flights:
                     flight.due = now + STUCK_GRACE_S
                     continue
                 self._kill(OVERDUE)
-                return
+                return NEVER
             flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round((now - flight.started) * 1000, 3)))
             self.is_stuck = True
             self._allow(flight, STUCK_GRACE_S)
-        due = min((flight.due for flight in self._flights.values()), default=_NEVER)
-        if due < self._alarm_at:
-            self._set_alarm(due)
+        return min((flight.due for flight in self._flights.values()), default=NEVER)
 
 
 def _nothing(_of: object) -> None:

@@ -8,9 +8,9 @@ from typing import Final
 
 from service.domain.outcome import Outcome, Rejected
 from service.workers.admission import Admission
+from service.workers.alarm import NEVER, Alarm
 from service.workers.flights import Call, Flight
 
-_NEVER: Final = float("inf")
 _RETRY_AFTER_MAX_S: Final = 60
 
 
@@ -42,8 +42,7 @@ class Waiting:
         self._loop = asyncio.get_running_loop()
         self._tickets: OrderedDict[int, Ticket] = OrderedDict()
         self._number = 0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = _NEVER
+        self._alarm = Alarm(self._ring)
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -69,8 +68,7 @@ class Waiting:
         ticket = Ticket(self._number, call, self._loop.create_future(), since=now, until=until, is_cold=is_cold)
         self._tickets[ticket.number] = ticket
         self._admission.waiting += 1
-        if until < self._alarm_at:
-            self._set_alarm(until)
+        self._alarm.set(until)
         return ticket
 
     def pop(self) -> Ticket:
@@ -102,24 +100,13 @@ class Waiting:
 
     def _left(self) -> None:
         self._admission.waiting -= 1
-        if not self._tickets and self._alarm is not None:
+        if not self._tickets:
             self._alarm.cancel()
-            self._alarm, self._alarm_at = None, _NEVER
 
-    def _set_alarm(self, at: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = at
-        self._alarm = self._loop.call_at(at, self._ring)
-
-    def _ring(self) -> None:
-        """One timer for all: it is only ever set for the earliest."""
-        self._alarm, self._alarm_at = None, _NEVER
+    def _ring(self) -> float:
         now = self._loop.time()
         outcome = Rejected("waited too long", self.retry_after_s())
         for ticket in self:
             if ticket.until <= now:
                 self.answer(ticket, outcome)
-        due = min((ticket.until for ticket in self._tickets.values()), default=_NEVER)
-        if due < _NEVER:
-            self._set_alarm(due)
+        return min((ticket.until for ticket in self._tickets.values()), default=NEVER)
