@@ -9,12 +9,14 @@ along: they hold connections of their own.
 """
 
 import contextlib
+import errno
 import gc
 import os
 import select
 import signal
 import socket
 import sys
+import traceback
 from array import array
 from functools import partial
 from pathlib import Path
@@ -33,6 +35,13 @@ PROCESS_NAME: Final = b"skep-zygote"
 _OOM_SCORE: Final = "500"
 _COLLECTED_AFTER: Final = 5_000
 """Objects that a worker makes before its collector looks at the youngest; Python's own 700 is from smaller machines."""
+
+_REASONS: Final = {
+    errno.EAGAIN: "there may be no more processes here",
+    errno.ENOMEM: "there is no memory for another process",
+    errno.EMFILE: "the process that starts workers has too many open files",
+}
+"""Why there is no worker, where the kernel's own words say too little."""
 
 
 class InitGone(Exception):
@@ -75,8 +84,13 @@ class Zygote:
                 )
                 if not packet:
                     return None
+                request = protocol.decode_to_zygote(packet)
+                if not descriptors:
+                    # The kernel drops what this process has no number left for.
+                    self._refuse(request, errno.EMFILE)
+                    continue
                 try:
-                    cell = self._fork(protocol.decode_to_zygote(packet), descriptors[0])
+                    cell = self._fork(request, descriptors[0])
                 except InitGone:
                     return None
                 if cell is not None:
@@ -97,18 +111,35 @@ class Zygote:
             if self._is_init_gone():
                 # Not a refusal: the service asks the next zygote.
                 raise InitGone from error
-            self._report(protocol.NotForked(worker=request.worker, reason=error.strerror or str(error)))
+            self._refuse(request, error.errno)
             return None
         if pid == 0:
             limit = self._own_address_space_bytes + request.memory_max_bytes
             return self._jail.cell(request.worker, connection_fd=connection_fd, address_space_max_bytes=limit)
         os.close(connection_fd)
-        self._workers[pid] = request.worker
+        try:
+            self._hand_over(request.worker, pid)
+        except OSError as error:
+            # Nobody could ever end it.
+            os.kill(pid, signal.SIGKILL)
+            self._refuse(request, error.errno)
+        else:
+            self._workers[pid] = request.worker
+        return None
+
+    def _hand_over(self, number: int, pid: int) -> None:
+        """Raises: OSError, and then the service knows nothing of this worker."""
         # A pidfd names this very process for ever: the service can kill it without a race on recycled numbers.
         pidfd = os.pidfd_open(pid)
-        self._report(protocol.Forked(worker=request.worker, pid=pid), pidfd)
-        os.close(pidfd)
-        return None
+        try:
+            self._report(protocol.Forked(worker=number, pid=pid), pidfd)
+        finally:
+            os.close(pidfd)
+
+    def _refuse(self, request: protocol.Fork, number: int | None) -> None:
+        """Say that there will be no such worker, and why."""
+        reason = _REASONS.get(number or 0) or os.strerror(number or 0)
+        self._report(protocol.NotForked(worker=request.worker, reason=reason))
 
     def _is_init_gone(self) -> bool:
         if self._jail.init_pid is None:
@@ -173,7 +204,11 @@ def main() -> None:
     if cell is None:
         zygote.kill_workers()
         return
-    lock_down(cell)
+    try:
+        lock_down(cell)
+    except Exception:  # noqa: BLE001  # whatever it is, this process must not go on, and the service must know why
+        traceback.print_exc()
+        os._exit(protocol.NOT_LOCKED_IN)
     control.detach()
     gc.set_threshold(_COLLECTED_AFTER)
     gc.enable()

@@ -12,7 +12,7 @@ SkepError
 ├── PreconditionFailed        `If-Match` or `If-None-Match` does not hold
 ├── BodyTooLarge
 ├── WorkspaceBroken           the files of this workspace on the volume cannot be used
-├── VolumeUnavailable         the volume cannot be written: full, read-only, gone
+├── VolumeUnavailable         the volume cannot be written or read: full, read-only, gone
 ├── JailTooWeak               the machine gives less than the operator asks for
 ├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
 ├── WorkersCrash              this workspace's workers die as soon as they run; new ones wait a while
@@ -122,7 +122,7 @@ class WorkspaceBroken(SkepError):
 
 
 class VolumeUnavailable(SkepError):
-    """The volume cannot be written; what was on it is as it was."""
+    """The volume cannot be written or read; what was on it is as it was."""
 
 
 class JailTooWeak(SkepError):
@@ -137,6 +137,10 @@ class JailTooWeak(SkepError):
 
 class WorkersUnavailable(SkepError):
     """No worker could be had."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class WorkersCrash(SkepError):

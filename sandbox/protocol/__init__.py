@@ -36,6 +36,7 @@ from sandbox.protocol.codec import (
 from sandbox.protocol.fetches import check_fetch, header_problem, method_problem
 from sandbox.protocol.message import Message
 from sandbox.protocol.messages import (
+    NOT_LOCKED_IN,
     BadParameters,
     Cancel,
     CancelFetch,
@@ -78,6 +79,7 @@ __all__ = [
     "CACHE_PAIRS_MAX",
     "CACHE_PAIRS_OVERHEAD_BYTES",
     "FRAME_OVERHEAD_BYTES",
+    "NOT_LOCKED_IN",
     "ZYGOTE_FRAME_BYTES",
     "BadParameters",
     "CacheAnswer",

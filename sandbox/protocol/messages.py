@@ -23,6 +23,11 @@ ITEMS_OF_A_RUN_MAX: Final = 8192
 ITEMS_OF_A_DEPLOY_MAX: Final = 100_000
 """The same for a definition, in which everything that is wrong is told at once."""
 
+NOT_LOCKED_IN: Final = 70
+"""The exit status of a worker that could not be locked in: it has read nothing, and nothing that it was to load is at
+fault. It is sysexits.h's EX_SOFTWARE, and no proof: whoever has broken out can end with any status.
+"""
+
 
 class Problem(Message, frozen=True):
     """One thing wrong with a value somebody sent; `path` is dotted, as in `parameters.name`."""

@@ -4,6 +4,9 @@ from sandbox import protocol
 from service.domain.outcome import CodeRefused, MemoryExceeded, Outcome, ParametersRefused, Raised, Returned
 from service.domain.source_lines import pointed
 from service.errors import CodeError, CompilationFailed, InvalidRequest, Problem, SkepError
+from service.workers.child import WITH_ITS_ZYGOTE, ExitStatus
+from service.workers.contract import NotItsFault, WorkerDied
+from service.workers.ends import NOT_LOCKED_IN, ORPHANED, End
 from service.workers.flights import Flight
 
 Ending = protocol.Returned | protocol.Raised | protocol.OutOfMemory | protocol.BadParameters | protocol.NotCompiled
@@ -50,10 +53,26 @@ def refusal_of(message: protocol.NotLoaded) -> SkepError:
     return InvalidRequest([_problem(problem) for problem in message.problems])
 
 
-def describe_exit(status: int | None) -> str:
-    """The end of a process, in words; `status` as `os.waitstatus_to_exitcode` gives it."""
+def end_of(status: ExitStatus, *, has_loaded: bool) -> End:
+    """Why a worker ended that was not told to."""
+    if status == WITH_ITS_ZYGOTE:
+        return ORPHANED
+    if status == protocol.NOT_LOCKED_IN and not has_loaded:
+        return NOT_LOCKED_IN
+    return End("crashed", describe_exit(status))
+
+
+def not_loaded(end: End) -> WorkerDied:
+    """What to tell whoever waits for a worker that has ended before it had loaded its workspace."""
+    return NotItsFault(end.sentence) if end in {ORPHANED, NOT_LOCKED_IN} else WorkerDied(end.sentence)
+
+
+def describe_exit(status: ExitStatus) -> str:
+    """The end of a process, in words."""
     if status is None:
         return "the worker ended"
+    if isinstance(status, str):
+        return status
     if status < 0:
         return f"the worker was ended by signal {-status}"
     return f"the worker ended itself with status {status}"

@@ -17,6 +17,10 @@ class LoadTooLong(WorkerDied):
     """It was ended because it took too long to load; another would, too."""
 
 
+class NotItsFault(WorkerDied):
+    """What ended it had nothing to do with what it was to load."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLimits:
     """What one worker may do, as the service holds it to."""

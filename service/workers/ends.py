@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from service.metrics.tally import EndReason
+from service.workers.child import WITH_ITS_ZYGOTE
 
 
 class End(NamedTuple):
@@ -26,5 +27,16 @@ OVERDUE: Final = End(
     "stuck", "another run of this workspace passed its deadline and could not be stopped without ending the worker"
 )
 
+ORPHANED: Final = End("crashed", WITH_ITS_ZYGOTE)
+"""Nothing that its workspace did."""
+
+NOT_LOCKED_IN: Final = End("crashed", "the worker could not be locked in")
+"""The same: it never saw anything of it."""
+
 CRASHES: Final = frozenset({"crashed", "stuck", "malformed"})
 """What the workspace's own code brings about."""
+
+
+def is_crash(end: End) -> bool:
+    """Whether the workspace's own code has brought this about, as far as anybody can tell."""
+    return end.label in CRASHES and end not in {ORPHANED, NOT_LOCKED_IN}

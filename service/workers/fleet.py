@@ -18,7 +18,7 @@ from service.domain.pool import PoolRules
 from service.errors import WorkersCrash
 from service.workers.common import Common, FleetOwner, NotStarted
 from service.workers.crashes import Crashes
-from service.workers.ends import CRASHES, DELETED, DEPLOY_FAILED, INACTIVE, REPLACED, SHRUNK, End
+from service.workers.ends import DELETED, DEPLOY_FAILED, INACTIVE, REPLACED, SHRUNK, End, is_crash
 from service.workers.launcher import Package
 from service.workers.places import NoPlace
 from service.workers.saturation import Saturation
@@ -154,7 +154,7 @@ class Fleet:
         self._launcher.bury(worker)
         end = worker.end
         now = self._loop.time()
-        if end is not None and end.label in CRASHES and self._crashes.record(now, end.sentence):
+        if end is not None and is_crash(end) and self._crashes.record(now, end.sentence):
             pause_s = self._crashes.pause_s(now)
             _log.warning("crash loop", workspace=self._workspace, crashes=self._crashes.count, pause_s=pause_s)
             if not self.workers:

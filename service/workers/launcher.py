@@ -14,7 +14,7 @@ from service.errors import WorkersUnavailable
 from service.metrics.metrics import Metrics
 from service.metrics.tally import StartKind
 from service.workers.caches import Caches
-from service.workers.contract import LoadTooLong, Owner, WorkerDied, WorkerLimits
+from service.workers.contract import LoadTooLong, NotItsFault, Owner, WorkerDied, WorkerLimits
 from service.workers.ends import COMPILED, LOAD_FAILED, End
 from service.workers.fetches import Fetches, FetchSettings
 from service.workers.places import NoPlace, Places
@@ -134,7 +134,10 @@ class Launcher:
                 raise
             except WorkerDied as died:
                 if not tries_left:
-                    raise
+                    if not isinstance(died, NotItsFault):
+                        raise
+                    self._metrics.fork_failed()
+                    raise WorkersUnavailable(f"No worker can be started: {died}.") from died
                 _log.warning("worker died while it loaded", workspace=workspace, reason=str(died))
             await self.take_any_place()
         raise AssertionError("the last try returns or raises")

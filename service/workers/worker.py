@@ -13,17 +13,17 @@ from sandbox import protocol
 from service.domain.outcome import Outcome
 from service.errors import SkepError
 from service.metrics.observation import WorkerState
-from service.workers.answers import Ending, check_result, describe_exit, outcome_of, refusal_of
+from service.workers.answers import Ending, check_result, end_of, not_loaded, outcome_of, refusal_of
 from service.workers.cache_ops import CacheOps
 from service.workers.caches import SharedCache
-from service.workers.contract import LoadTooLong, Owner, WorkerDied, WorkerLimits
+from service.workers.child import Child
+from service.workers.contract import LoadTooLong, Owner, WorkerLimits
 from service.workers.ends import MALFORMED, REPLACED, End
 from service.workers.fetches import Fetches
 from service.workers.flights import Call, Flight, Flights
 from service.workers.inbox import Inbox
 from service.workers.outbox import Outbox
 from service.workers.requests import Requests
-from service.workers.zygote import Child
 
 LOAD_TIMEOUT_S: Final = 10.0
 LARGE_BYTES: Final = 64 * 1024
@@ -270,9 +270,9 @@ class Worker(asyncio.Protocol):
                 status = await asyncio.shield(self._child.exit_status)
         except TimeoutError:
             status = None
-        end = self.end = self.end or End("crashed", describe_exit(status))
+        end = self.end = self.end or end_of(status, has_loaded=self._has_ever_loaded)
         if self._loaded is not None and not self._loaded.done():
-            self._loaded.set_exception(WorkerDied(end.sentence))
+            self._loaded.set_exception(not_loaded(end))
         lost = self._flights.lose(end.sentence)
         self._child.close()
         self.gone.set()

@@ -11,7 +11,7 @@ from asyncio.subprocess import Process
 from typing import Any, Final
 
 from service.cli import main
-from service.workers import zygote
+from service.workers import fork_server
 
 NATIVE_ZYGOTE: Final = "tests.hostile.native_zygote"
 
@@ -24,7 +24,7 @@ def open_the_door(mark: str) -> None:
         return await create(*command, mark, **options)
 
     asyncio.create_subprocess_exec = create_marked  # type: ignore[assignment] # of this process, which is a test's
-    zygote.ZYGOTE_MODULE = NATIVE_ZYGOTE  # type: ignore[misc] # a constant everywhere else
+    fork_server.ZYGOTE_MODULE = NATIVE_ZYGOTE  # type: ignore[misc] # a constant everywhere else
 
 
 if __name__ == "__main__":

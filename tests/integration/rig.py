@@ -13,12 +13,12 @@ from sandbox import protocol
 from service.domain.fetching import Allowance, Failure, Fetcher, FetchRequest
 from service.domain.outcome import Outcome
 from service.workers.caches import SharedCache
+from service.workers.child import Child
 from service.workers.contract import WorkerLimits
 from service.workers.ends import REPLACED
 from service.workers.fetches import Fetches, FetchSettings
 from service.workers.flights import Call
 from service.workers.worker import Worker
-from service.workers.zygote import Child
 
 RESULT_MAX_BYTES = 5000
 LOGS_MAX_BYTES = 1000
