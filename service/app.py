@@ -16,6 +16,7 @@ from service.domain.pool import PoolBounds, PoolRules
 from service.http.keys import SKEP, Skep
 from service.http.routes import all_routes
 from service.settings import Settings
+from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
 from service.usecases.definitions import Definitions
 from service.usecases.deploy import Deploy
@@ -80,7 +81,8 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
             sampler = Sampler(lambda: pools.workers, zygote_pid=lambda: zygote.pid)
             skep.metrics.observe(pools.observe)
             skep.metrics.observe_usage(sampler.usage)
-            async with pools.running(), sampler.running():
+            watch = skep.volume_watch = VolumeWatch(volume)
+            async with pools.running(), sampler.running(), watch.running():
                 skep.volume, skep.deploy = volume, Deploy(volume, pools, definitions)
                 skep.run = Run(volume, pools, skep.metrics, timeout_max_ms=settings.run_timeout_ms)
                 skep.lifecycle.on_grace_over = pools.kill_all

@@ -8,6 +8,7 @@ from service.http.access import AccessLog
 from service.http.lifecycle import Lifecycle
 from service.metrics.metrics import Metrics
 from service.settings import Settings
+from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
 from service.usecases.deploy import Deploy
 from service.usecases.run import Run
@@ -18,6 +19,7 @@ class Skep:
     """Everything behind the routes. The use cases are there while the application runs, and not before."""
 
     volume: Volume
+    volume_watch: VolumeWatch
     deploy: Deploy
     run: Run
     zygote: Zygote

@@ -17,8 +17,9 @@ async def healthcheck(skep: Skep, _request: web.Request) -> web.Response:
 
 
 async def ready(skep: Skep, _request: web.Request) -> web.Response:
-    """GET /sys/ready: it takes runs. Raises: Draining."""
+    """GET /sys/ready: it takes runs, and there is a volume to take them from. Raises: Draining, VolumeUnavailable."""
     skep.lifecycle.check()
+    skep.volume_watch.check()
     return web.Response(body=orjson.dumps({"status": "ready"}), content_type=JSON)
 
 

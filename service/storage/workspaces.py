@@ -8,10 +8,11 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Final, ParamSpec, TypeVar
 
 from cachetools import LRUCache
@@ -19,9 +20,11 @@ from cachetools import LRUCache
 from service.domain.names import is_workspace_name
 from service.domain.workspace import Workspace
 from service.domain.yaml import YamlError, dump_yaml, load_yaml
-from service.errors import InvalidRequest, Problem, WorkspaceBroken, WorkspaceNotFound
+from service.errors import InvalidRequest, Problem, VolumeUnavailable, WorkspaceBroken, WorkspaceNotFound
 from service.storage import files
 from service.storage.files import Signature
+from service.storage.reasons import NOT_THE_FILES, reason_of, summary_of, unreadable
+from service.storage.root import Root
 
 DEFINITION: Final = "workspace.yaml"
 BUNDLE: Final = "module.bundle"
@@ -31,16 +34,8 @@ BUNDLE_PER_DOCUMENT: Final = 16
 THREADS: Final = 8
 PARSED_MAX_BYTES: Final = 64 * 2**20
 """Text of the definitions that are kept parsed."""
-PROBLEMS_SHOWN: Final = 3
 
 _UNREADABLE: Final = Signature(0, 0, 0, 0)
-# These say something about this process or machine, not about the files of one workspace.
-_NOT_THE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBADF})
-_REASONS: Final = {
-    errno.ELOOP: "it is a symbolic link",
-    errno.ENXIO: "it is not a regular file",
-    errno.ENOTDIR: "its folder is not a folder (a symbolic link to one is not followed)",
-}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,10 +56,9 @@ class Volume:
     """
 
     def __init__(self, *, dirpath: Path, document_max_bytes: int) -> None:
-        self._dirpath = dirpath
         self._definition_max_bytes = document_max_bytes * YAML_PER_DOCUMENT
         self._bundle_max_bytes = document_max_bytes * BUNDLE_PER_DOCUMENT
-        self._root = -1
+        self._root = Root(dirpath)
         self._threads: ThreadPoolExecutor | None = None
         self._replacer = files.Replacer()
         self._fresh: dict[str, Stored] = {}
@@ -73,8 +67,9 @@ class Volume:
     async def open(self) -> None:
         """Make the folder if there is none, and hold on to it. Raises: OSError."""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="volume")
+        self._start_threads()
         try:
-            self._root = await self._in_thread(_open_root, self._dirpath)
+            await self._in_thread(self._root.open)
         except BaseException:
             self._threads.shutdown()
             self._threads = None
@@ -86,13 +81,12 @@ class Volume:
         if threads is None:
             return
         await asyncio.to_thread(threads.shutdown)
-        root, self._root = self._root, -1
-        os.close(root)
+        self._root.close()
 
     def signature(self, name: str) -> Signature | None:
         """What tells this content of the definition from another, or None if there is none. Costs one `stat`."""
         try:
-            status = os.stat(f"{name}/{DEFINITION}", dir_fd=self._root, follow_symlinks=False)
+            status = os.stat(f"{name}/{DEFINITION}", dir_fd=self._root.fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
@@ -102,12 +96,14 @@ class Volume:
     async def read(self, name: str) -> Stored:
         """The workspace as it is on disk now; costs one `stat` while it does not change.
 
-        Raises: WorkspaceNotFound, WorkspaceBroken with what is wrong and where.
+        Raises: WorkspaceNotFound, WorkspaceBroken with what is wrong and where, VolumeUnavailable.
         """
         if (fresh := self._fresh.get(name)) is not None:
             return fresh
         signature = self.signature(name)
         if signature is None:
+            if self._root.is_removed:
+                raise VolumeUnavailable("The volume cannot be read: its folder was deleted.")
             raise WorkspaceNotFound(name)
         stored = self._parsed.get(name)
         if stored is None or stored.signature != signature:
@@ -156,17 +152,37 @@ class Volume:
         return await self._in_thread(self._mentions, name, word)
 
     async def names(self, *, after: str | None, limit: int) -> tuple[list[str], bool]:
-        """At most `limit` names of workspaces, in order, that come after `after`; and whether more follow."""
-        return await self._in_thread(self._names, after, limit)
+        """At most `limit` names of workspaces, in order, that come after `after`; and whether more follow.
+
+        Raises: VolumeUnavailable.
+        """
+        try:
+            return await self._in_thread(self._names, after, limit)
+        except OSError as error:
+            raise unreadable(error) from error
+
+    def check(self) -> "asyncio.Future[None]":
+        """See whether it can be read: `Root.check` in a thread, which is not waited for when this is cancelled."""
+        return asyncio.wrap_future(self._submit(self._root.check))
 
     def _keep(self, stored: Stored) -> None:
         with suppress(ValueError):  # larger than the whole cache
             self._parsed[stored.workspace.name] = stored
 
-    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _start_threads(self) -> None:
+        """Now, and not when one is needed: there may be no more processes then, of which a thread is one."""
+        all_are_there = Event()
+        for _ in range(THREADS):
+            self._submit(all_are_there.wait)
+        all_are_there.set()
+
+    def _submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         if self._threads is None:
             raise RuntimeError("the volume is not open")
-        future = asyncio.wrap_future(self._threads.submit(work, *args, **kwargs))
+        return self._threads.submit(work, *args, **kwargs)
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = asyncio.wrap_future(self._submit(work, *args, **kwargs))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -184,7 +200,7 @@ class Volume:
         if not is_workspace_name(name):
             raise WorkspaceNotFound(name)
         try:
-            with files.open_folder(name, parent=self._root) as folder:
+            with files.open_folder(name, parent=self._root.fd) as folder:
                 content, signature = files.read_signed(DEFINITION, folder=folder, max_bytes=self._definition_max_bytes)
             workspace = Workspace.from_document(name, load_yaml(content))
         except FileNotFoundError:
@@ -192,19 +208,19 @@ class Volume:
         except files.Unusable as error:
             raise WorkspaceBroken(name, f"{DEFINITION}: {error}") from error
         except OSError as error:
-            if error.errno in _NOT_THE_FILES:
-                raise
-            raise WorkspaceBroken(name, f"{DEFINITION}: {_reason(error)}") from error
+            if error.errno in NOT_THE_FILES:
+                raise unreadable(error) from error
+            raise WorkspaceBroken(name, f"{DEFINITION}: {reason_of(error)}") from error
         except YamlError as error:
             where = f"line {error.line}, column {error.column}"
             raise WorkspaceBroken(name, f"{DEFINITION}, {where}: {error.message}") from error
         except InvalidRequest as error:
-            raise WorkspaceBroken(name, f"{DEFINITION}: {_summary(error.problems)}") from error
+            raise WorkspaceBroken(name, f"{DEFINITION}: {summary_of(error.problems)}") from error
         return Stored(workspace, signature)
 
     def _mentions(self, name: str, word: bytes) -> bool:
         try:
-            with files.open_folder(name, parent=self._root) as folder:
+            with files.open_folder(name, parent=self._root.fd) as folder:
                 return word in files.read_file(DEFINITION, folder=folder, max_bytes=self._definition_max_bytes)
         except (OSError, files.Unusable):
             return False
@@ -213,7 +229,7 @@ class Volume:
         if not is_workspace_name(name):
             return b""
         try:
-            with files.open_folder(name, parent=self._root) as folder:
+            with files.open_folder(name, parent=self._root.fd) as folder:
                 return files.read_file(BUNDLE, folder=folder, max_bytes=self._bundle_max_bytes)
         except (OSError, files.Unusable):
             return b""
@@ -226,49 +242,49 @@ class Volume:
             message = f"is too large to be stored: {len(content)} bytes as YAML, where {most} is the most"
             raise InvalidRequest([Problem("", message)])
         with suppress(FileExistsError):
-            os.mkdir(name, files.FOLDER_MODE, dir_fd=self._root)
-        is_new = not files.exists(f"{name}/{DEFINITION}", folder=self._root)
+            os.mkdir(name, files.FOLDER_MODE, dir_fd=self._root.fd)
+        is_new = not files.exists(f"{name}/{DEFINITION}", folder=self._root.fd)
         try:
-            with files.open_folder(name, parent=self._root) as folder:
+            with files.open_folder(name, parent=self._root.fd) as folder:
                 self._replacer.remove_leftovers(folder=folder)
                 signature = self._replacer.replace(DEFINITION, content, folder=folder, durable=True)
         except (IsADirectoryError, NotADirectoryError) as error:
-            raise WorkspaceBroken(name, f"{DEFINITION}: {_reason(error)}") from error
+            raise WorkspaceBroken(name, f"{DEFINITION}: {reason_of(error)}") from error
         except OSError:
             if is_new:
                 with suppress(OSError):
-                    os.rmdir(name, dir_fd=self._root)
+                    os.rmdir(name, dir_fd=self._root.fd)
             raise
         if is_new:
             # Even if the folder was there: a write that failed may have left it, its name not yet on disk.
-            os.fsync(self._root)
+            os.fsync(self._root.fd)
         return signature
 
     def _write_bundle(self, name: str, bundle: bytes) -> None:
-        if not is_workspace_name(name) or not files.exists(f"{name}/{DEFINITION}", folder=self._root):
+        if not is_workspace_name(name) or not files.exists(f"{name}/{DEFINITION}", folder=self._root.fd):
             raise FileNotFoundError(errno.ENOENT, "there is no such workspace")
-        with files.open_folder(name, parent=self._root) as folder:
+        with files.open_folder(name, parent=self._root.fd) as folder:
             self._replacer.replace(BUNDLE, bundle, folder=folder, durable=False)
 
     def _delete(self, name: str) -> bool:
-        if not is_workspace_name(name) or not files.exists(f"{name}/{DEFINITION}", folder=self._root):
+        if not is_workspace_name(name) or not files.exists(f"{name}/{DEFINITION}", folder=self._root.fd):
             return False
         try:
-            with files.open_folder(name, parent=self._root) as folder:
+            with files.open_folder(name, parent=self._root.fd) as folder:
                 # The truth goes first: after a crash here there is a folder without a workspace, never half of one.
                 files.remove(DEFINITION, folder=folder)
                 os.fsync(folder)
                 files.remove(BUNDLE, folder=folder)
                 self._replacer.remove_leftovers(folder=folder)
         except (IsADirectoryError, NotADirectoryError) as error:
-            raise WorkspaceBroken(name, f"{DEFINITION}: {_reason(error)}") from error
+            raise WorkspaceBroken(name, f"{DEFINITION}: {reason_of(error)}") from error
         with suppress(OSError):  # somebody keeps something of their own in it
-            os.rmdir(name, dir_fd=self._root)
+            os.rmdir(name, dir_fd=self._root.fd)
         return True
 
     def _names(self, after: str | None, limit: int) -> tuple[list[str], bool]:
         # A descriptor of its own: listings of one descriptor share their position.
-        with files.open_folder(".", parent=self._root) as root, os.scandir(root) as entries:
+        with files.open_folder(".", parent=self._root.fd) as root, os.scandir(root) as entries:
             folders = sorted(
                 entry.name
                 for entry in entries
@@ -276,25 +292,8 @@ class Volume:
             )
         found: list[str] = []
         for name in folders:
-            if files.exists(f"{name}/{DEFINITION}", folder=self._root):
+            if files.exists(f"{name}/{DEFINITION}", folder=self._root.fd):
                 if len(found) == limit:
                     return found, True
                 found.append(name)
         return found, False
-
-
-def _open_root(dirpath: Path) -> int:
-    missing = [path for path in (dirpath, *dirpath.parents) if not path.exists()]
-    dirpath.mkdir(mode=files.FOLDER_MODE, parents=True, exist_ok=True)
-    for path in missing:
-        files.sync_folder(path.parent)
-    return os.open(dirpath, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _reason(error: OSError) -> str:
-    return _REASONS.get(error.errno or 0) or f"{error.strerror or error}"
-
-
-def _summary(problems: list[Problem]) -> str:
-    shown = "; ".join(f"{problem.path} {problem.message}".strip() for problem in problems[:PROBLEMS_SHOWN])
-    return shown if len(problems) <= PROBLEMS_SHOWN else f"{shown}; and {len(problems) - PROBLEMS_SHOWN} more"

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from service.errors import SkepError
+from service.errors import SkepError, VolumeUnavailable
 from service.storage.workspaces import Volume
 from service.usecases.definitions import Definitions
 from service.workers.pools import Pools
@@ -35,7 +35,11 @@ async def rebuild_bundles(volume: Volume, pools: Pools, definitions: Definitions
                 await definitions.keep(name, replace(package, bundle=bundle))
 
     while more:
-        names, more = await volume.names(after=after, limit=PAGE)
+        try:
+            names, more = await volume.names(after=after, limit=PAGE)
+        except VolumeUnavailable as error:  # no reason not to take runs: whoever needs the volume will be told
+            _log.warning("not rebuilt", reason=str(error))
+            return
         async with asyncio.TaskGroup() as group:
             for name in names:
                 group.create_task(rebuild(name))

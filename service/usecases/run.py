@@ -10,6 +10,7 @@ from service.errors import (
     CompilationFailed,
     FunctionNotFound,
     InvalidRequest,
+    VolumeUnavailable,
     WorkersCrash,
     WorkspaceBroken,
     WorkspaceNotFound,
@@ -38,8 +39,8 @@ class Run:
         self._timeout_max_ms = timeout_max_ms
 
     async def function(self, workspace: str, function: str, *, run_id: str, parameters_json: bytes) -> Completed:
-        """Run a stored function. Raises: WorkspaceNotFound, FunctionNotFound, WorkspaceBroken, WorkersUnavailable,
-        WorkersCrash, Draining.
+        """Run a stored function. Raises: WorkspaceNotFound, FunctionNotFound, WorkspaceBroken, VolumeUnavailable,
+        WorkersUnavailable, WorkersCrash, Draining.
         """
         stored = await self._read(workspace)
         try:
@@ -103,6 +104,6 @@ class Run:
     async def _read(self, workspace: str) -> Stored:
         try:
             return await self._volume.read(workspace)
-        except WorkspaceBroken:
+        except (WorkspaceBroken, VolumeUnavailable):
             self._metrics.tally(workspace).ended("unavailable", duration_ms=None, queued_s=None)
             raise

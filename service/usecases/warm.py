@@ -4,7 +4,7 @@ from typing import Final
 
 import structlog
 
-from service.errors import SkepError
+from service.errors import SkepError, VolumeUnavailable
 from service.storage.workspaces import Volume
 from service.usecases.definitions import Definitions
 from service.workers.pools import Pools
@@ -19,7 +19,11 @@ async def warm_floors(volume: Volume, pools: Pools, definitions: Definitions) ->
     after: str | None = None
     more = True
     while more:
-        names, more = await volume.names(after=after, limit=PAGE)
+        try:
+            names, more = await volume.names(after=after, limit=PAGE)
+        except VolumeUnavailable as error:  # no reason not to take runs: whoever needs the volume will be told
+            _log.warning("not kept warm", reason=str(error))
+            return
         for name in names:
             try:
                 # Parsing thousands of definitions would be felt; nearly none of them says anything of a floor.

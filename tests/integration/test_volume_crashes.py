@@ -80,10 +80,10 @@ async def test_a_cancelled_write_has_ended_when_its_caller_goes_on(volume: Volum
         assert (await volume.read("w")).workspace == workspace(code="return 'last'\n")
 
 
-async def test_readers_see_whole_definitions_while_one_is_replaced_again_and_again(volume: Volume) -> None:
+async def test_readers_see_whole_definitions_while_one_is_replaced_again_and_again(volume: Volume, root: Path) -> None:
     versions = [workspace(code="return 1\n" * count) for count in (1, 500, 2000)]
     await volume.write(versions[0])
-    reader = Volume(dirpath=volume._dirpath, document_max_bytes=MAX_BYTES)  # another process, with a cache of its own
+    reader = Volume(dirpath=root, document_max_bytes=MAX_BYTES)  # another process, with a cache of its own
     await reader.open()
     writing = asyncio.create_task(_write_all(volume, versions * 20))
     seen = set()
