@@ -26,6 +26,9 @@ from service.settings.declaring import InvalidSettings
 from service.workers.zygote import is_enough
 
 BAD_SETTINGS: Final = 2
+DESCRIPTORS_OF_A_WORKER: Final = 3
+DESCRIPTORS_BESIDES: Final = 256
+"""For callers, fetches, and what the service itself has open."""
 COLLECTOR_THRESHOLDS: Final = (20_000, 50, 100)
 
 _log = structlog.get_logger()
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.configure("console", "error")
         return uvloop.run(doctor(settings))
     logs.configure(settings.log_format, settings.log_level)
-    allow_descriptors()
+    allow_descriptors(workers_max=settings.workers_max)
     return uvloop.run(serve(settings))
 
 
@@ -94,7 +97,13 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-def allow_descriptors() -> None:
-    """Raise the soft limit on descriptors to the hard one: every worker takes two, every caller one."""
+def allow_descriptors(*, workers_max: int) -> None:
+    """Raise the soft limit on descriptors to the hard one, and say so if that is too low for all workers: each takes
+    two, a third while it starts, and every caller one.
+    """
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = DESCRIPTORS_OF_A_WORKER * workers_max + DESCRIPTORS_BESIDES
+    if hard < wanted:
+        reason = "raise the hard limit (ulimit -n, LimitNOFILE=), or lower FUNCTIONS_WORKERS_MAX_LRU"
+        _log.warning("few descriptors", limit=hard, wanted=wanted, reason=reason)

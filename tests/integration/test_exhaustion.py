@@ -55,7 +55,11 @@ def _idle_callers(skep: Skep, count: int) -> Iterator[None]:
 async def test_callers_that_take_every_descriptor_keep_others_from_new_workers_and_from_nothing_else(
     tmp_path: Path,
 ) -> None:
-    with running_skep(tmp_path) as skep:
+    command = ("prlimit", "--nofile=100:1000", *COMMAND)
+    with running_skep(tmp_path, command=command) as skep:
+        (too_few,) = [line for line in skep.log_lines() if line["event"] == "few descriptors"]
+        assert (too_few["level"], too_few["limit"]) == ("warning", 1000)
+        assert resource.prlimit(skep.pid, resource.RLIMIT_NOFILE) == (1000, 1000)
         async with client_of(skep) as client:
             await client.deploy("w", ONE)
             used = descriptors(skep.pid)
