@@ -41,7 +41,12 @@ class Outbox:
         """Send it now."""
         frames, self._unsent, self._unsent_bytes = self._unsent, [], 0
         if frames and self._transport is not None:
-            self._transport.write(b"".join(frames))
+            try:
+                self._transport.write(b"".join(frames))
+            except RuntimeError:
+                # uvloop's word for a connection that ended in this very turn; that is told by `connection_lost`.
+                if not self._transport.is_closing():
+                    raise
 
     def read_max_bytes(self) -> int:
         """How much of what was put the worker can have read: what has left this process."""
