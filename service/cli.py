@@ -23,12 +23,14 @@ from service.http.keys import SKEP
 from service.http.listener import listening
 from service.settings import Settings, load_settings
 from service.settings.declaring import InvalidSettings
+from service.threads import started_threads
 from service.workers.zygote import is_enough
 
 BAD_SETTINGS: Final = 2
 DESCRIPTORS_OF_A_WORKER: Final = 3
 DESCRIPTORS_BESIDES: Final = 256
 """For callers, fetches, and what the service itself has open."""
+THREADS: Final = 4
 COLLECTOR_THRESHOLDS: Final = (20_000, 50, 100)
 
 _log = structlog.get_logger()
@@ -74,6 +76,8 @@ async def serve(settings: Settings) -> int:
     app = create_app(settings)
     runner = web.AppRunner(app, access_log=None)
     stop = asyncio.Event()
+    # Large bodies are read in these.
+    asyncio.get_running_loop().set_default_executor(started_threads(THREADS, name="aside"))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import functools
 import socket
 import threading
@@ -54,7 +55,10 @@ async def system_resolve(host: str) -> tuple[Address, ...]:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and so is whoever asked
             loop.call_soon_threadsafe(settle, found)
 
-    threading.Thread(target=look_up, name="resolve", daemon=True).start()
+    try:
+        threading.Thread(target=look_up, name="resolve", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "there may be no more threads here") from error
     return await answer
 
 

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Final, ParamSpec, TypeVar
 
 from cachetools import LRUCache
@@ -25,6 +24,7 @@ from service.storage import files
 from service.storage.files import Signature
 from service.storage.reasons import NOT_THE_FILES, reason_of, summary_of, unreadable
 from service.storage.root import Root
+from service.threads import started_threads
 
 DEFINITION: Final = "workspace.yaml"
 BUNDLE: Final = "module.bundle"
@@ -66,8 +66,7 @@ class Volume:
 
     async def open(self) -> None:
         """Make the folder if there is none, and hold on to it. Raises: OSError."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="volume")
-        self._start_threads()
+        self._threads = started_threads(THREADS, name="volume")
         try:
             await self._in_thread(self._root.open)
         except BaseException:
@@ -168,13 +167,6 @@ class Volume:
     def _keep(self, stored: Stored) -> None:
         with suppress(ValueError):  # larger than the whole cache
             self._parsed[stored.workspace.name] = stored
-
-    def _start_threads(self) -> None:
-        """Now, and not when one is needed: there may be no more processes then, of which a thread is one."""
-        all_are_there = Event()
-        for _ in range(THREADS):
-            self._submit(all_are_there.wait)
-        all_are_there.set()
 
     def _submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         if self._threads is None:
