@@ -12,6 +12,7 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from io import RawIOBase
 from typing import Any, Final, TextIO
 
 import orjson
@@ -55,16 +56,27 @@ class _Sink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._binary = getattr(stream, "buffer", None)
+        # Without a buffer in between: what a full disk has not taken would be kept in it, cut somewhere.
+        self._raw: RawIOBase | None = getattr(getattr(stream, "buffer", None), "raw", None)
+        self._is_torn = False
+        """Whether a line was begun that has no end."""
 
     def write(self, line: bytes) -> None:
         with contextlib.suppress(OSError, ValueError):  # EPIPE, a full disk; ValueError is what a closed file raises
-            if self._binary is not None:
-                self._binary.write(line)
-                self._binary.flush()
+            if self._raw is not None:
+                self._write_all(self._raw, line)
             else:
                 self._stream.write(line.decode())
                 self._stream.flush()
+
+    def _write_all(self, raw: RawIOBase, line: bytes) -> None:
+        left = b"\n" + line if self._is_torn else line
+        while left:
+            taken = raw.write(left)
+            if not taken:  # None of a pipe that is full and does not block
+                return
+            left = left[taken:]
+            self._is_torn = bool(left)
 
     debug = info = warning = error = critical = exception = msg = write
 

@@ -1,5 +1,6 @@
 """Logs: whatever is logged comes out as one line, and nothing that is logged or written to ever raises."""
 
+import errno
 import io
 import json
 import logging
@@ -188,6 +189,38 @@ def test_a_stream_that_takes_nothing_is_no_failure(stream: Any, log_format: LogF
         opened.close()
     except OSError:
         os.close(os.open("/dev/null", os.O_RDONLY))  # what was buffered cannot be flushed: not what is asked here
+
+
+class Disk(io.RawIOBase):
+    """Takes so many bytes and no more, until it is given room."""
+
+    def __init__(self, room: int) -> None:
+        self.content = b""
+        self.room = room
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        taken = min(len(data), self.room)
+        if not taken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.content += bytes(data[:taken])
+        self.room -= taken
+        return taken
+
+
+def test_a_line_that_a_full_disk_has_cut_does_not_swallow_the_next_that_it_takes() -> None:
+    disk = Disk(room=20_000)
+    logs.configure("json", "info", io.TextIOWrapper(io.BufferedWriter(disk)))
+    for number in range(3):
+        log.info("cut", number=number, size="x" * 15_000)  # more than a buffer holds
+    assert disk.room == 0
+    disk.room = 10_000
+    for number in range(3, 5):
+        log.info("whole", number=number)
+    first, _torn, last_but_one, last = disk.content.decode().splitlines()
+    assert [json.loads(line)["number"] for line in (first, last_but_one, last)] == [0, 3, 4]
 
 
 def test_a_stream_of_text_without_bytes_below_it_will_do() -> None:
