@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from service.errors import VolumeUnavailable
 from service.storage.reasons import unreadable
-from service.storage.workspaces import Volume
 
 EVERY_S: Final = 0.25
 ANSWER_S: Final = 3.0
@@ -19,10 +18,17 @@ ANSWER_S: Final = 3.0
 _log = structlog.get_logger()
 
 
+class Checked(Protocol):
+    """What is watched: the volume."""
+
+    def check(self) -> "asyncio.Future[None]":
+        """Look at it. The future fails with an OSError if it cannot be read."""
+
+
 class VolumeWatch:
     """Looks at the volume four times a second."""
 
-    def __init__(self, volume: Volume, *, every_s: float = EVERY_S, answer_s: float = ANSWER_S) -> None:
+    def __init__(self, volume: Checked, *, every_s: float = EVERY_S, answer_s: float = ANSWER_S) -> None:
         self._trouble = ""
         """Why the volume cannot be read; empty if it can."""
         self._volume = volume
