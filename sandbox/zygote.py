@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from array import array
 from functools import partial
@@ -42,6 +43,9 @@ _REASONS: Final = {
     errno.EMFILE: "the process that starts workers has too many open files",
 }
 """Why there is no worker, where the kernel's own words say too little."""
+
+_INIT_ENDS_IN_S: Final = 0.1
+"""Or a fork has failed for want of memory."""
 
 
 class InitGone(Exception):
@@ -108,7 +112,7 @@ class Zygote:
             pid = os.fork()
         except OSError as error:
             os.close(connection_fd)
-            if self._is_init_gone():
+            if self._is_init_gone(error.errno):
                 # Not a refusal: the service asks the next zygote.
                 raise InitGone from error
             self._refuse(request, error.errno)
@@ -141,13 +145,18 @@ class Zygote:
         reason = _REASONS.get(number or 0) or os.strerror(number or 0)
         self._report(protocol.NotForked(worker=request.worker, reason=reason))
 
-    def _is_init_gone(self) -> bool:
-        if self._jail.init_pid is None:
+    def _is_init_gone(self, number: int | None) -> bool:
+        """Whether that is why a fork has failed. The kernel says so before process 1 has ended, in the words for a lack
+        of memory: it ends only when the workers it takes along have been reaped, which is for this process to do.
+        """
+        if self._jail.init_pid is None or number != errno.ENOMEM:
             return False
-        try:
-            return os.waitid(os.P_PID, self._jail.init_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return True
+        end = time.monotonic() + _INIT_ENDS_IN_S
+        while self._reap():
+            if time.monotonic() > end:
+                return False
+            time.sleep(_INIT_ENDS_IN_S / 50)
+        return True
 
     def _reap(self) -> bool:
         """Returns False when the workers' process 1 is gone, and with it every worker: there can be no more here."""
