@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.skep import Skep, client_of, running_skep
 
 
@@ -72,23 +70,22 @@ async def test_a_cold_start_loads_what_was_compiled(tmp_path: Path) -> None:
         assert _starts(skep) == [False]
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", None])
-async def test_a_bundle_that_does_not_fit_is_made_anew(tmp_path: Path, damage: bytes | None) -> None:
-    bundle = tmp_path / "functions" / "w" / "module.bundle"
+async def test_a_bundle_that_does_not_fit_is_made_anew(tmp_path: Path) -> None:
+    names = ("empty", "garbage", "other")
     with running_skep(tmp_path, SETTINGS) as skep:
         async with client_of(skep) as client:
-            await client.deploy("w", {"one": "return 1"})
+            for name in names:
+                await client.deploy(name, {"one": "return 1"})
+    bundles = {name: tmp_path / "functions" / name / "module.bundle" for name in names}
     # As another version of the compiler would have made it: every byte of the digest counts.
-    whole = bundle.read_bytes()
-    bundle.write_bytes(bytes([whole[0] ^ 1]) + whole[1:] if damage is None else damage)
-    with running_skep(tmp_path, SETTINGS) as skep:
-        async with client_of(skep) as client:
-            assert (await client.run("w", "one")).result == 1
-            assert _starts(skep) == [True]
-    with running_skep(tmp_path, SETTINGS) as skep:
-        async with client_of(skep) as client:
-            assert (await client.run("w", "one")).result == 1
-        assert _starts(skep) == [False]
+    whole = bundles["other"].read_bytes()
+    for name, damage in zip(names, (b"", b"garbage", bytes([whole[0] ^ 1]) + whole[1:]), strict=True):
+        bundles[name].write_bytes(damage)
+    for must_compile in (True, False):
+        with running_skep(tmp_path, SETTINGS) as skep:
+            async with client_of(skep) as client:
+                assert [(await client.run(name, "one")).result for name in names] == [1, 1, 1]
+            assert _starts(skep) == [must_compile] * len(names)
 
 
 async def test_every_bundle_can_be_rebuilt_at_start(tmp_path: Path) -> None:
