@@ -33,8 +33,12 @@ def end_long_calls() -> None:
 
     def ring(_signal: int, frame: FrameType | None) -> None:
         # What raises in a callback of the collector is told as an error of that; the next ring comes soon.
-        if frame is None or frame.f_code not in {getattr(call, "__code__", None) for call in gc.callbacks}:
-            raise CallTooLong
+        callbacks = {getattr(call, "__code__", None) for call in gc.callbacks}
+        while frame is not None:
+            if frame.f_code in callbacks:
+                return
+            frame = frame.f_back
+        raise CallTooLong
 
     signal.signal(signal.SIGALRM, ring)
 
