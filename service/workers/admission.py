@@ -37,8 +37,10 @@ class Admission:
         self._line: deque[Claimant] = deque()
 
     def may_begin(self, claimant: Claimant) -> bool:
-        """Whether one more run of this one may begin, ahead of nobody."""
-        return not self._line and fair_share(claimant.running, self._runs_max - self.running)
+        """Whether one more run of this one may begin. It is ahead of nobody who could begin: while there is room, those
+        in line have more than their share.
+        """
+        return fair_share(claimant.running, self._runs_max - self.running)
 
     def begin(self, claimant: Claimant) -> None:
         """One has begun."""
