@@ -40,7 +40,7 @@ class Outbox:
     def flush(self) -> None:
         """Send it now."""
         frames, self._unsent, self._unsent_bytes = self._unsent, [], 0
-        if frames and self._transport is not None:
+        if frames and self._transport is not None and not self._transport.is_closing():
             try:
                 self._transport.write(b"".join(frames))
             except RuntimeError:
