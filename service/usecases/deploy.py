@@ -96,23 +96,22 @@ class Deploy:
         """Remove a workspace; its worker goes when its last run has ended. Raises: WorkspaceNotFound."""
 
         async def work() -> None:
-            async with self._lock(name):
-                if dry_run or conditions != Conditions():
-                    current = await self._current(name)
-                    conditions.check(_revision(current, None))
-                    if current is None:
-                        raise WorkspaceNotFound(name)
-                if dry_run:
-                    return
-                try:
-                    deleted = await self._volume.delete(name)
-                except OSError as error:
-                    raise VolumeUnavailable(f"The workspace cannot be deleted: {error.strerror}.") from error
-                if not deleted:
+            if dry_run or conditions != Conditions():
+                current = await self._current(name)
+                conditions.check(_revision(current, None))
+                if current is None:
                     raise WorkspaceNotFound(name)
-                self._pools.discard(name)
+            if dry_run:
+                return
+            try:
+                deleted = await self._volume.delete(name)
+            except OSError as error:
+                raise VolumeUnavailable(f"The workspace cannot be deleted: {error.strerror}.") from error
+            if not deleted:
+                raise WorkspaceNotFound(name)
+            self._pools.discard(name)
 
-        await self._finish(work())
+        await self._in_turn(name, work)
 
     async def _change(  # noqa: PLR0913  # what, under which conditions, and three ways to go about it
         self, name: str, conditions: Conditions, change: Change, *,
@@ -123,19 +122,18 @@ class Deploy:
         """
 
         async def work() -> Workspace:
-            async with self._lock(name):
-                try:
-                    current = await self._current(name)
-                except WorkspaceBroken:
-                    if not mend or conditions != Conditions():
-                        raise
-                    current = None
-                conditions.check(_revision(current, function))
-                workspace = Workspace.from_document(name, change(current))
-                await self._deploy(workspace, dry_run=dry_run)
-                return workspace
+            try:
+                current = await self._current(name)
+            except WorkspaceBroken:
+                if not mend or conditions != Conditions():
+                    raise
+                current = None
+            conditions.check(_revision(current, function))
+            workspace = Workspace.from_document(name, change(current))
+            await self._deploy(workspace, dry_run=dry_run)
+            return workspace
 
-        return await self._finish(work())
+        return await self._in_turn(name, work)
 
     async def _current(self, name: str) -> Workspace | None:
         try:
@@ -166,12 +164,25 @@ class Deploy:
             raise CompilationFailed([CodeError("", 0, 0, f"The code could not be compiled: {died}.")]) from died
         _log.info("deployed", workspace=workspace.name, revision=workspace.revision)
 
-    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """A caller that leaves does not stop a change half-way: it is done, or it is not."""
-        task = asyncio.ensure_future(work)
+    async def _in_turn(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """A caller that leaves does not stop a change half-way: it is done, or, if it has not begun, it is not."""
+        has_begun = False
+
+        async def turn() -> T:
+            nonlocal has_begun
+            async with self._lock(name):
+                has_begun = True
+                return await work()
+
+        task = asyncio.ensure_future(turn())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not has_begun:
+                task.cancel()
+            raise
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
