@@ -42,8 +42,8 @@ class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
     __slots__ = (
-        "_cancel", "call", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "started",
-        "timeout_ms", "told", "unwinds",
+        "_cancel", "call", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "overdue_since",
+        "started", "timeout_ms", "told", "unwinds",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913  # which, what, and when
@@ -61,6 +61,8 @@ class Flight:
         """Loop time at which something must be done about it."""
         self.is_overdue = False
         """The caller has its answer; when the flight is due again, the worker is killed."""
+        self.overdue_since = 0.0
+        """Loop time."""
         self.unwinds = False
         """The worker has said `Expired`."""
         self.told = 0
@@ -93,7 +95,7 @@ class Flights:
 
     `cancel` tells the worker that nobody waits for one any more. `kill` is called with the reason when one cannot be
     ended otherwise, but not while `is_unheard` says that it is the service that leaves unread what the worker has to
-    say; `read_max_bytes` says how much of what was written to the worker it can have read.
+    say since then; `read_max_bytes` says how much of what was written to the worker it can have read.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Flights:
         cancel: Callable[[Flight], None],
         kill: Callable[[End], None],
         read_max_bytes: Callable[[], int],
-        is_unheard: Callable[[], bool],
+        is_unheard: Callable[[float], bool],
     ) -> None:
         self.is_stuck = False
         """No sign of life at a deadline: code outside the interpreter holds the worker."""
@@ -228,7 +230,8 @@ class Flights:
 
     def _allow(self, flight: Flight, grace_s: float) -> None:
         flight.is_overdue = True
-        flight.due = self._loop.time() + grace_s
+        flight.overdue_since = self._loop.time()
+        flight.due = flight.overdue_since + grace_s
         self._alarm.set(flight.due)
 
     def _ring(self) -> float:
@@ -237,7 +240,7 @@ class Flights:
             if flight.due > now:
                 continue
             if flight.is_overdue:
-                if self._is_unheard():
+                if self._is_unheard(flight.overdue_since):
                     flight.due = now + STUCK_GRACE_S
                     continue
                 self._kill(OVERDUE)

@@ -15,6 +15,9 @@ LOGS_BURST_BYTES: Final = 2 * 2**20
 """Log entries cost the service more than anything else a worker can send; faster than this they wait, and with them
 whatever else the worker has to say.
 """
+REST_MAX_S: Final = 1.0
+REST_EXCUSE_S: Final = 2.0
+"""Rests are no excuse for longer than this: a worker can bring them about for as long as it likes."""
 THROTTLED_GRACE_S: Final = 0.2
 """So long after it was made to wait a worker may take to send what it had kept back."""
 FRAME_TIMEOUT_S: Final = 5.0
@@ -35,7 +38,7 @@ class Inbox:
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._throttled_until = self._loop.time()
+        self._throttled_until = self._rested_until = self._loop.time()
         self._allowance_bytes = float(LOGS_BURST_BYTES)
         self._allowed_at = self._loop.time()
         self._rest_s = 0.0
@@ -57,11 +60,14 @@ class Inbox:
 
     def rest(self, rest_s: float) -> None:
         """After what was taken just now, take nothing for so long."""
-        self._rest_s = max(self._rest_s, rest_s)
+        self._rest_s = max(self._rest_s, min(rest_s, REST_MAX_S))
 
-    def is_throttled(self) -> bool:
-        """Whether the worker may have said something that is left unread for a while, because of what it said."""
-        return self._loop.time() < self._throttled_until + THROTTLED_GRACE_S
+    def is_throttled(self, since: float) -> bool:
+        """Whether the worker may have said something that is left unread for a while, because of what it said; it
+        should have said it at the loop time `since`.
+        """
+        rested_until = min(self._rested_until + THROTTLED_GRACE_S, since + REST_EXCUSE_S)
+        return self._loop.time() < max(self._throttled_until + THROTTLED_GRACE_S, rested_until)
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
@@ -111,11 +117,14 @@ class Inbox:
         if self._transport is None or self._is_closed:
             return False
         self._transport.pause_reading()
-        delay_s = max(self._rest_s, -self._allowance_bytes / LOGS_BYTES_PER_S)
-        self._rest_s = 0.0
-        if delay_s > 0:
-            self._throttled_until = self._loop.time() + delay_s
-        self._loop.call_later(max(delay_s, 0.0), partial(self._take_some, bodies, is_paused=True))
+        now = self._loop.time()
+        rest_s, self._rest_s = self._rest_s, 0.0
+        throttled_s = -self._allowance_bytes / LOGS_BYTES_PER_S
+        if rest_s > 0:
+            self._rested_until = now + rest_s
+        if throttled_s > 0:
+            self._throttled_until = now + throttled_s
+        self._loop.call_later(max(rest_s, throttled_s, 0.0), partial(self._take_some, bodies, is_paused=True))
         return True
 
     def _watch(self, *, has_progress: bool) -> None:

@@ -157,8 +157,8 @@ async def test_who_has_used_up_the_time_of_its_workspace_waits_and_is_not_taken_
         for _ in range(10):
             await asyncio.sleep(0)
         assert cache.apply(CacheOp(1, "get", key=b"n")) == ("done", [b"4"])
-        assert rig.worker._inbox.is_throttled()
-        assert other.worker._inbox.is_throttled()
+        assert rig.worker._inbox.is_throttled(loop.time())
+        assert other.worker._inbox.is_throttled(loop.time())
 
 
 async def _until(condition: Any) -> None:
