@@ -18,6 +18,7 @@ PAGE_ENTRIES: Final = 2048
 """So much of a whole cache is sent before everybody else has had a turn: a millisecond's work."""
 OVERHEAD_S: Final = 10e-6
 BYTES_PER_S: Final = 1e9
+PAIR_S: Final = 0.2e-6
 """What it costs to wake up for an operation and to receive it, beside the time that is measured."""
 
 
@@ -61,7 +62,7 @@ class CacheOps:
         else:
             status, parts = cache.apply(op)
             self._send(protocol.CacheAnswer(op.op, status, parts))
-        spent_s = time.thread_time() - started_s + OVERHEAD_S + size_bytes / BYTES_PER_S
+        spent_s = time.thread_time() - started_s + OVERHEAD_S + size_bytes / BYTES_PER_S + len(op.pairs) * PAIR_S
         rest_s = cache.charge(spent_s, time.monotonic())
         if rest_s > 0:
             self._rest(rest_s)

@@ -18,7 +18,9 @@ ENTRY_OVERHEAD_BYTES: Final = 256
 
 SHARE_OF_TIME: Final = 0.5
 BURST_S: Final = 0.05
-"""So much of the service's time goes to the operations of one workspace, after a burst; its workers wait for more."""
+"""So much of the service's time goes to operations, after a burst of each workspace; workers wait for more. Workspaces
+that do share it.
+"""
 
 _INT: Final = re.compile(rb"-?[0-9]{1,%d}" % protocol.CACHE_DIGITS_MAX)
 _FLOAT: Final = re.compile(rb"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
@@ -94,10 +96,14 @@ class SharedCache:
 
     def charge(self, spent_s: float, now: float) -> float:
         """So much of the service's time was spent on it. Returns: how long whoever did it has to wait, in seconds."""
-        allowed_s = self._allowance_s + (now - self._allowed_at) * SHARE_OF_TIME
+        share = SHARE_OF_TIME / self._caches.spenders(self, now)
+        allowed_s = self._allowance_s + (now - self._allowed_at) * share
         self._allowance_s = min(BURST_S, allowed_s) - spent_s
         self._allowed_at = now
-        return -self._allowance_s / SHARE_OF_TIME
+        wait_s = -self._allowance_s / share
+        if wait_s > 0:
+            self._caches.spends(self, now + wait_s)
+        return wait_s
 
     def clear(self) -> None:
         """Remove everything."""
@@ -162,6 +168,8 @@ class Caches:
         self._unused: OrderedDict[str, SharedCache] = OrderedDict()
         """Those without a worker, the one that lost its last worker first in front."""
         self._unused_bytes = 0
+        self._spending: dict[SharedCache, float] = {}
+        """Those on which more time was spent than they may have, and until when they make up for it."""
 
     def hold(self, workspace: str) -> SharedCache:
         """The workspace's cache, for one worker more."""
@@ -191,6 +199,17 @@ class Caches:
         cache = self._caches.pop(workspace, None)
         if cache is not None and not cache.holders:
             cache.clear()
+
+    def spends(self, cache: SharedCache, until: float) -> None:
+        """This one makes up for what was spent on it until then."""
+        self._spending[cache] = until
+
+    def spenders(self, cache: SharedCache, now: float) -> int:
+        """How many share the time that there is for operations, this one included."""
+        if self._spending:
+            self._spending = {other: until for other, until in self._spending.items() if until > now}
+            return len(self._spending) + (cache not in self._spending)
+        return 1
 
     def refusal(self, cache: SharedCache, growth_bytes: int) -> str:
         """Why a cache may not grow by so much; empty if it may."""
