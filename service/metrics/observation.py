@@ -25,7 +25,7 @@ class Observation(msgspec.Struct, frozen=True):
     """States that are not named have none."""
     cache_bytes: int = 0
     workspaces: Mapping[str, Live] = {}
-    """May be all of them; only those that have series are shown."""
+    """Those that have series; to ask for all of them would hold up the service where there are thousands."""
 
 
 class Used(msgspec.Struct, frozen=True):

@@ -107,3 +107,6 @@ class Run:
         except (WorkspaceBroken, VolumeUnavailable):
             self._metrics.tally(workspace).ended("unavailable", duration_ms=None, queued_s=None)
             raise
+        except WorkspaceNotFound:
+            self._pools.missed(workspace)
+            raise

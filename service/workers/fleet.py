@@ -64,6 +64,8 @@ class Fleet:
         self._surplus_since: float | None = None
         self._saturation = Saturation()
         self._is_saturated = False
+        self._closings = 0
+        """How often the workspace was deleted: who waits for something meanwhile must not bring it back."""
         self._failures = 0
         """Starts in a row that failed."""
         self._retry_at = 0.0
@@ -118,6 +120,7 @@ class Fleet:
 
     def close(self) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
+        self._closings += 1
         self._retire_all(DELETED)
         self.become(Package(b"", b""))
 
@@ -194,7 +197,10 @@ class Fleet:
 
     async def _start_one(self, need: Need) -> bool:
         """Returns False when there is no place for it now; the next sweep tries again."""
+        closings = self._closings
         package = await self._source.find(self._workspace)
+        if self._closings != closings:
+            return True
         was_stale = self.is_stale
         self.become(package)
         if (was_stale and self.workers) or (need == "cold" and not self._waiting):
@@ -204,6 +210,9 @@ class Fleet:
         worker, bundle = await self._launcher.start(self._workspace, package, self._owner, kind=need)
         self._failures = 0
         self._is_saturated = False
+        if self._closings != closings:
+            worker.kill(DELETED)
+            return True
         self._add(worker)
         if bundle:
             await self._source.keep(self._workspace, replace(package, bundle=bundle))
@@ -226,6 +235,8 @@ class Fleet:
         """From now on runs are of this version."""
         if package.version != self.version:
             self._retire_all(REPLACED)
+            if package.functions is None or package.rules.ceil == 1:
+                self._launcher.drop_cache(self._workspace)
         self.version, self.functions, self.rules = package.version, package.functions, package.rules
         self.is_stale = False
         self._owner.renewed()

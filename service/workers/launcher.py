@@ -116,6 +116,10 @@ class Launcher:
                 raise NoPlace
             await self.take_place(timeout_s=SPARE_TIMEOUT_S)
 
+    def drop_cache(self, workspace: str) -> None:
+        """The workspace is gone, or has a single worker from now on: what it shared goes with its last holder."""
+        self._caches.drop(workspace)
+
     def offer_place(self, worker: Worker) -> None:
         """This one may have nothing to do, and somebody wait for a place."""
         if self.places.wanted and worker.is_idle:

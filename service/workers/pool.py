@@ -46,6 +46,11 @@ class Pool:
         return self._fleet.workers
 
     @property
+    def is_stored(self) -> bool:
+        """Whether what it runs was on the volume."""
+        return self._fleet.functions is not None
+
+    @property
     def has_spare(self) -> bool:
         """Whether there are more workers than are kept warm."""
         return len(self._fleet.workers) > self._fleet.rules.floor

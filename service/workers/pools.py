@@ -76,8 +76,6 @@ class Pools:
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """See `Pool.deploy`."""
         await self.of(workspace).deploy(package, commit)
-        if package.rules.ceil == 1:
-            self._caches.drop(workspace)
 
     async def compile(self, workspace: str, package: Package) -> bytes:
         """Only compile, in a worker that ends with it. Returns the bundle. Raises: as `Launcher.start`."""
@@ -90,6 +88,12 @@ class Pools:
             pool.close()
         self._caches.drop(workspace)
         self._metrics.forget(workspace)
+
+    def missed(self, workspace: str) -> None:
+        """There is no such workspace on the volume: if there was one, somebody has deleted it there."""
+        pool = self._pools.get(workspace)
+        if pool is not None and pool.is_stored:
+            self.discard(workspace)
 
     def kill_all(self, why: End = SHUTDOWN) -> None:
         """End every worker, whatever it is doing, and start no more; runs in them are lost, for this reason."""
@@ -114,7 +118,11 @@ class Pools:
             runs_waiting=self._admission.waiting,
             workers=states,
             cache_bytes=self._caches.size_bytes,
-            workspaces={name: Live(pool.waiting, len(pool.workers)) for name, pool in self._pools.items()},
+            workspaces={
+                name: Live(pool.waiting, len(pool.workers))
+                for name in self._metrics.workspaces
+                if (pool := self._pools.get(name)) is not None
+            },
         )
 
     async def _sweep(self) -> None:
@@ -127,10 +135,11 @@ class Pools:
                     _log.exception("sweep failed", workspace=name)
                 if pool.is_empty:
                     del self._pools[name]
-                    if self._metrics.is_crowded:
-                        self._metrics.forget(name)
                 if number % SWEEP_TOGETHER == 0:
                     await asyncio.sleep(0)
+            if self._metrics.is_crowded:
+                for name in [name for name in self._metrics.workspaces if name not in self._pools]:
+                    self._metrics.forget(name)
 
     async def _end(self) -> None:
         self.kill_all()
