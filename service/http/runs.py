@@ -44,6 +44,7 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
     body = await _json_body(skep, request)
     with skep.lifecycle:
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
+        del body  # a megabyte, perhaps, for as long as the run waits
         run_id = new_id()
         completed = await skep.run.function(workspace, function, run_id=run_id, parameters_json=parameters_json)
         return _respond(completed, run_id)
@@ -58,8 +59,9 @@ async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
         inline = _decode(_inline_body, body)
         if inline.language != "python":
             raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
-        run_id = new_id()
-        completed = await skep.run.inline(workspace, inline.code, run_id=run_id, parameters_json=_parameters(inline))
+        run_id, code, parameters_json = new_id(), inline.code, _parameters(inline)
+        del body, inline
+        completed = await skep.run.inline(workspace, code, run_id=run_id, parameters_json=parameters_json)
         return _respond(completed, run_id)
 
 

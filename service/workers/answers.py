@@ -41,7 +41,7 @@ def outcome_of(message: Ending, flight: Flight) -> Outcome:
             return ParametersRefused(tuple(_problem(problem) for problem in message.problems))
         case protocol.NotCompiled():
             errors = [_code_error(error) for error in message.errors]
-            return CodeRefused(pointed(errors, {error.function: flight.call.code or "" for error in errors}))
+            return CodeRefused(pointed(errors, {error.function: flight.code or "" for error in errors}))
 
 
 def refusal_of(message: protocol.NotLoaded) -> SkepError:

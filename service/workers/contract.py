@@ -40,7 +40,7 @@ class Owner(Protocol):
         """Nothing is left of one run in it. Called once for each."""
 
     def heard(self, worker: "Worker") -> None:
-        """It is no longer stuck."""
+        """It is no longer stuck, or has read what was left unread."""
 
     def gone(self, worker: "Worker", lost: int) -> None:
         """Its process is gone, and with it so many runs that had not landed. Called once."""

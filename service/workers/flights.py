@@ -37,13 +37,18 @@ class Call(msgspec.Struct, frozen=True):
     code: str | None = None
     """Set for an inline run; `function` is then empty."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes to keep it."""
+        return len(self.parameters_json) + (0 if self.code is None else len(self.code))
+
 
 class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
     __slots__ = (
-        "_cancel", "call", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "overdue_since",
-        "started", "timeout_ms", "told", "unwinds",
+        "_cancel", "code", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "overdue_since",
+        "run_id", "started", "timeout_ms", "told", "unwinds",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913  # which, what, and when
@@ -53,7 +58,9 @@ class Flight:
         self.outcome = outcome
         self._cancel = cancel
         self.number = number
-        self.call = call
+        self.run_id = call.run_id
+        self.code = call.code
+        """The call itself is not kept: its parameters may be long, and a run may be left without a caller."""
         self.timeout_ms = call.timeout_ms
         self.started = started
         """Loop time."""

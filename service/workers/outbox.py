@@ -50,5 +50,8 @@ class Outbox:
 
     def read_max_bytes(self) -> int:
         """How much of what was put the worker can have read: what has left this process."""
-        kept = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        return self.written_bytes - self._unsent_bytes - kept
+        return self.written_bytes - self.unread_bytes()
+
+    def unread_bytes(self) -> int:
+        """How much of it has not left this process."""
+        return self._unsent_bytes + (0 if self._transport is None else self._transport.get_write_buffer_size())

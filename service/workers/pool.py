@@ -161,7 +161,7 @@ class Pool:
 
     def holding(self, call: Call) -> AbstractContextManager[bool]:
         """Whether there is room for what comes with a call; see `Admission.holding`."""
-        return self._admission.holding(self, len(call.parameters_json) + len(call.code or ""))
+        return self._admission.holding(self, call.size_bytes)
 
     def refusal(self) -> Completed:
         """There is no room for one more."""

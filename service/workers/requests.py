@@ -69,4 +69,4 @@ class Requests:
         # Without an answer if the run is over: it has just ended, and the worker does not know yet.
         if flight is not None:
             left_s = flight.started + flight.timeout_ms / 1000 - self._loop.time()
-            self._fetches.start(message, run_id=flight.call.run_id, left_s=left_s)
+            self._fetches.start(message, run_id=flight.run_id, left_s=left_s)

@@ -27,6 +27,8 @@ from service.workers.requests import Requests
 
 LOAD_TIMEOUT_S: Final = 10.0
 LARGE_BYTES: Final = 64 * 1024
+UNREAD_MAX_BYTES: Final = 4 * 2**20
+"""A worker that leaves so much unread gets no more runs for now: they wait where they are counted."""
 
 _log = structlog.get_logger()
 
@@ -63,6 +65,7 @@ class Worker(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[bytes] | None = None
         self._has_ever_loaded = False
+        self._is_paused = False
         self._values_max_bytes = max(limits.result_max_bytes, limits.logs_max_bytes)
         self._flights = Flights(
             logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
@@ -115,6 +118,7 @@ class Worker(asyncio.Protocol):
             and self.retired is None
             and self.end is None
             and self._farewell is None
+            and not (self._is_paused and self._outbox.unread_bytes() > UNREAD_MAX_BYTES)
         )
 
     async def connect(self) -> None:
@@ -231,11 +235,14 @@ class Worker(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Called by the loop when the worker does not take what was written."""
+        self._is_paused = True
         self._requests.pause()
 
     def resume_writing(self) -> None:
         """Called by the loop when it has taken it."""
+        self._is_paused = False
         self._requests.resume()
+        self._owner.heard(self)
 
     def _has_loaded(self, result: bytes | SkepError) -> None:
         if self._loaded is None or self._loaded.done():

@@ -191,3 +191,15 @@ async def test_what_is_said_to_a_worker_that_has_just_gone_is_no_error() -> None
     for number in range(9):
         outbox.put(protocol.Cancel(number))
     outbox.flush()
+
+
+async def test_a_worker_that_does_not_read_gets_no_more_runs() -> None:
+    loop = asyncio.get_running_loop()
+    async with open_rig() as rig:
+        while rig.worker.has_room and rig.worker.runs < 10:
+            rig.worker.launch(Call("id", b'{"a":"%b"}' % (b"x" * 2**20), 5000, "f"), loop.create_future())
+            await asyncio.sleep(0)
+        assert 4 <= rig.worker.runs <= 6
+        async with asyncio.timeout(5):
+            while not rig.worker.has_room:
+                await loop.sock_recv(rig.theirs, 2**20)
