@@ -20,18 +20,31 @@ OVERHEAD_S: Final = 10e-6
 BYTES_PER_S: Final = 1e9
 PAIR_S: Final = 0.2e-6
 """What it costs to wake up for an operation and to receive it, beside the time that is measured."""
+UNREAD_TIMEOUT_S: Final = 5.0
+"""A worker does nothing but wait for its answer. One that leaves it unread would keep what is in it here."""
 
 
 class CacheOps:
     """The operations of one worker; `cache` is None in a workspace whose one worker keeps its own.
 
-    `rest` is called with the time in seconds for which the worker should not be listened to.
+    `rest` is called with the time in seconds for which the worker should not be listened to, `refuse` with the reason
+    when it is to be ended.
     """
 
-    def __init__(self, cache: SharedCache | None, outbox: Outbox, rest: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        cache: SharedCache | None,
+        outbox: Outbox,
+        rest: Callable[[float], None],
+        refuse: Callable[[str], None],
+    ) -> None:
         self._cache: Final = cache
         self._outbox = outbox
         self._rest = rest
+        self._refuse = refuse
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = 0.0
+        self._patience: asyncio.TimerHandle | None = None
         self._last = 0
         self._told = 0
         """How much of what is written to the worker it must have read to have the last answer, in bytes."""
@@ -70,16 +83,35 @@ class CacheOps:
     def pause(self) -> None:
         """The worker does not take what was written."""
         self._is_paused = True
+        if self._cache is not None and self._patience is None:
+            self._patience = self._loop.call_later(UNREAD_TIMEOUT_S, self._look_again)
 
     def resume(self) -> None:
         """It has taken it."""
         self._is_paused = False
+        self._be_patient_again()
         if not self._is_due:
             self._go_on()
 
     def end(self) -> None:
         """The worker is gone."""
         self._pages = None
+        self._be_patient_again()
+
+    def _be_patient_again(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _look_again(self) -> None:
+        """What is unread may be something else, which a worker that computes is free to leave."""
+        is_unread = self._pages is not None or self._told > self._outbox.read_max_bytes()
+        left_s = UNREAD_TIMEOUT_S - (self._loop.time() - self._sent_at if is_unread else 0.0)
+        self._patience = None
+        if left_s <= 0:
+            self._refuse("an answer that it does not read")
+        else:
+            self._patience = self._loop.call_later(left_s, self._look_again)
 
     def _go_on(self) -> None:
         self._is_due = False
@@ -95,7 +127,7 @@ class CacheOps:
         page = next(self._pages)
         if page.more:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+            self._loop.call_soon(self._go_on)
         else:
             self._pages = None
         self._send(page)
@@ -105,6 +137,7 @@ class CacheOps:
         # At once: the whole worker waits for it.
         self._outbox.flush()
         self._told = self._outbox.written_bytes
+        self._sent_at = self._loop.time()
 
 
 def _pages(op: int, entries: Iterator[Entry], *, has_values: bool) -> Iterator[protocol.CacheAnswer]:

@@ -16,6 +16,7 @@ from sandbox import protocol
 from service.domain.outcome import Logs, Outcome, TimedOut, WorkerLost
 from service.workers.alarm import NEVER, Alarm
 from service.workers.ends import OVERDUE, End
+from service.workers.turns import Turns
 
 ANSWER_MARGIN_S: Final = 0.06
 STUCK_GRACE_S: Final = 0.2
@@ -207,8 +208,9 @@ class Flights:
     def lose(self, reason: str) -> int:
         """The worker is gone: tell whoever still waits. Returns how many runs were in it."""
         self._alarm.cancel()
+        turns = Turns()
         for flight in self._flights.values():
-            flight.answer(WorkerLost(reason, flight.logs()))
+            turns.give(flight.outcome, WorkerLost(reason, flight.logs()))
         lost = len(self._flights)
         self._flights.clear()
         return lost

@@ -10,6 +10,7 @@ from service.domain.outcome import Outcome, Rejected
 from service.workers.admission import Admission
 from service.workers.alarm import NEVER, Alarm
 from service.workers.flights import Call, Flight
+from service.workers.turns import Turns
 
 _RETRY_AFTER_MAX_S: Final = 60
 
@@ -39,6 +40,7 @@ class Waiting:
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
+        self._turns = Turns()
         self._loop = asyncio.get_running_loop()
         self._tickets: OrderedDict[int, Ticket] = OrderedDict()
         self._number = 0
@@ -91,12 +93,7 @@ class Waiting:
     def answer(self, ticket: Ticket, answer: Outcome | Exception) -> None:
         """It will not begin."""
         self.remove(ticket)
-        if ticket.outcome.done():
-            return
-        if isinstance(answer, Exception):
-            ticket.outcome.set_exception(answer)
-        else:
-            ticket.outcome.set_result(answer)
+        self._turns.give(ticket.outcome, answer)
 
     def _left(self) -> None:
         self._admission.waiting -= 1

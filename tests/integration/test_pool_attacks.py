@@ -10,13 +10,16 @@ import pytest
 
 from sandbox import protocol
 from sandbox.protocol import CacheOp
+from service.domain.outcome import Rejected
 from service.usecases.deploy import Deploy
-from service.workers import inbox
+from service.workers import cache_ops, inbox
+from service.workers.admission import Admission
 from service.workers.caches import BURST_S, SHARE_OF_TIME, Caches
 from service.workers.ends import MALFORMED
 from service.workers.flights import Call
 from service.workers.outbox import Outbox
 from service.workers.places import NoPlace, Places
+from service.workers.turns import Turns
 from tests.integration.rig import open_rig
 from tests.skep import Client, Skep, client_of, running_skep
 
@@ -203,3 +206,26 @@ async def test_a_worker_that_does_not_read_gets_no_more_runs() -> None:
         async with asyncio.timeout(5):
             while not rig.worker.has_room:
                 await loop.sock_recv(rig.theirs, 2**20)
+
+
+async def test_an_answer_that_is_not_read_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_ops, "UNREAD_TIMEOUT_S", 0.05)
+    cache = Caches(cache_max_bytes=4_000_000, caches_max_bytes=100_000_000).hold("w")
+    cache.apply(CacheOp(1, "set", b"k", b"", b'"%b"' % (b"x" * 3_000_000)))
+    async with open_rig(cache=cache) as rig:
+        rig.send(protocol.encode_frame(CacheOp(1, "get", b"k")))
+        await asyncio.wait_for(rig.worker.gone.wait(), 5)
+        assert rig.worker.end == MALFORMED
+
+
+async def test_many_answers_at_once_leave_turns_to_others() -> None:
+    loop = asyncio.get_running_loop()
+    turns, waiters = Turns(), [loop.create_future() for _ in range(100)]
+    waiters[99].cancel()
+    for waiter in waiters:
+        turns.give(waiter, Rejected("queue full", 1))
+    counts = []
+    while not all(waiter.done() for waiter in waiters):
+        counts.append(sum(waiter.done() for waiter in waiters))
+        await asyncio.sleep(0)
+    assert counts[:3] == [26, 51, 76]
