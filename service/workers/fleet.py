@@ -29,6 +29,12 @@ BACKLOG_S: Final = 0.02
 """Who has waited for so long would have been better off with another worker: its start takes less."""
 RETRY_MAX_S: Final = 60
 """The longest pause between starts that fail and nobody waits for; the first is a second, each twice the one before."""
+BACKLOG_IDLE_S: Final = 1.0
+FLOOR_IDLE_S: Final = 60.0
+"""The only worker of another workspace gives up its place, and its cache, for a backlog here if it has been idle for
+so long; for one that is only to be kept warm, if for so long.
+"""
+FLOOR_RETRY_S: Final = 5.0
 SHRINK_STEPS: Final = 10
 """When it goes on shrinking, the next worker goes after so small a part of the time that the first took."""
 
@@ -61,6 +67,8 @@ class Fleet:
         self._starting: asyncio.Task[None] | None = None
         self._is_in_line = False
         """For a place."""
+        self._floor_at = 0.0
+        """There was no place for a worker that nobody waits for; one is looked for again at this loop time."""
         self._surplus_since: float | None = None
         self._saturation = Saturation()
         self._is_saturated = False
@@ -176,9 +184,12 @@ class Fleet:
             return None
         if self._waiting and (self.is_stale or not workers):
             return "cold"
-        has_backlog = self._is_saturated or (self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None)
-        is_wanted = workers < self.rules.floor or (has_backlog and workers < self.rules.ceil)
+        is_below = workers < self.rules.floor and now >= self._floor_at
+        is_wanted = is_below or (workers < self.rules.ceil and self._has_backlog())
         return "warm" if is_wanted and now >= self._retry_at else None
+
+    def _has_backlog(self) -> bool:
+        return self._is_saturated or (self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None)
 
     async def _start(self) -> None:
         """Start workers for as long as there is a need for one."""
@@ -221,7 +232,11 @@ class Fleet:
     async def _take_place(self, need: Need) -> bool:
         try:
             if need == "warm":
-                await self._launcher.take_spare_place()
+                has_backlog = self._has_backlog()
+                if not has_backlog:
+                    self._floor_at = self._loop.time() + FLOOR_RETRY_S
+                await self._launcher.take_spare_place(idle_s=BACKLOG_IDLE_S if has_backlog else FLOOR_IDLE_S)
+                self._floor_at = 0.0
             else:
                 self._is_in_line = True
                 await self._launcher.take_place(timeout_s=self.rules.timeout_ms / 1000)

@@ -85,7 +85,7 @@ class Launcher:
         caches: Caches,
         *,
         make_room: Callable[[], None],
-        spare: Callable[[], bool],
+        spare: Callable[[float], bool],
     ) -> None:
         self.limits = limits
         self._caches = caches
@@ -109,10 +109,12 @@ class Launcher:
         except NoPlace:
             raise WorkersUnavailable("Every worker is busy; none could be started in time.") from None
 
-    async def take_spare_place(self) -> None:
-        """A place for `start`, if one is free or held by who would not miss it. Raises: NoPlace, Draining."""
+    async def take_spare_place(self, *, idle_s: float) -> None:
+        """A place for `start`, if one is free or held by who would not miss it: the only worker of a workspace for one
+        that has been idle for so long. Raises: NoPlace, Draining.
+        """
         if not self.places.try_take():
-            if self.places.wanted or not self._spare():
+            if self.places.wanted or not self._spare(idle_s):
                 raise NoPlace
             await self.take_place(timeout_s=SPARE_TIMEOUT_S)
 

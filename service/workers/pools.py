@@ -173,15 +173,17 @@ class Pools:
         if self._launcher.places.wanted:
             self._make_room()
 
-    def _spare(self) -> bool:
-        """End the worker that has been idle for longest, of those that are not kept warm and were idle for a while."""
-        idle_before = asyncio.get_running_loop().time() - SPARE_IDLE_S
+    def _spare(self, idle_s: float) -> bool:
+        """End the worker that has been idle for longest, of those that are not kept warm and were idle for a while: the
+        only one of a workspace for `idle_s`.
+        """
+        now = asyncio.get_running_loop().time()
         idle = [
             worker
             for pool in self._pools.values()
             if pool.has_spare
             for worker in pool.workers
-            if worker.is_idle and worker.idle_since < idle_before
+            if worker.is_idle and now - worker.idle_since >= (SPARE_IDLE_S if len(pool.workers) > 1 else idle_s)
         ]
         if not idle:
             return False

@@ -13,7 +13,6 @@ from sandbox.protocol import CacheOp
 from service.domain.outcome import Rejected
 from service.usecases.deploy import Deploy
 from service.workers import cache_ops, inbox
-from service.workers.admission import Admission
 from service.workers.caches import BURST_S, SHARE_OF_TIME, Caches
 from service.workers.ends import MALFORMED
 from service.workers.flights import Call
