@@ -38,7 +38,7 @@ async def _call_for(rig: Rig, code: str, *, seconds: float) -> tuple[dict[str, i
     answers: dict[str, int] = {}
     async with client_of(rig.skep) as client:
         await rig.settle(client)
-        attack = {"code": code, "parameters": {"x": {}}, "timeout": 1000}
+        attack = {"code": code, "parameters": {"x": {}}, "timeout": 250}
         assert (await client.deploy("deaf", {"attack": attack, "one": "return 1"})).status == 200
         before = most = _resident_bytes(rig.skep.pid)
         end = asyncio.get_running_loop().time() + seconds
@@ -62,12 +62,12 @@ async def _call_for(rig: Rig, code: str, *, seconds: float) -> tuple[dict[str, i
 
 
 async def test_a_worker_that_stops_reading_is_ended_and_the_service_does_not_grow(rig: Rig) -> None:
-    answers, growth_bytes = await _call_for(rig, DEAF, seconds=2)
+    answers, growth_bytes = await _call_for(rig, DEAF, seconds=1)
     assert set(answers) <= {"FunctionTimeout", "WorkerLost"}
     assert growth_bytes < GROWTH_MAX_BYTES
 
 
 async def test_answers_to_runs_it_has_not_read_end_the_worker_and_the_service_does_not_grow(rig: Rig) -> None:
-    answers, growth_bytes = await _call_for(rig, ANSWERS_UNHEARD, seconds=2)
+    answers, growth_bytes = await _call_for(rig, ANSWERS_UNHEARD, seconds=1)
     assert answers["WorkerLost"] > answers.get("", 0)
     assert growth_bytes < GROWTH_MAX_BYTES
