@@ -7,13 +7,13 @@ process's memory; no setting and no API of the product goes there.
 import sys
 
 from service import cli
-from service.workers import zygote
+from service.workers import fork_server
 
 
 def main() -> int:
     """Serve with the module that the command line names. Returns the status of `skep`."""
     # Through the namespace, because the product declares it final.
-    vars(zygote)["ZYGOTE_MODULE"] = sys.argv[1]
+    vars(fork_server)["ZYGOTE_MODULE"] = sys.argv[1]
     return cli.main(sys.argv[2:])
 
 

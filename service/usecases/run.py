@@ -10,6 +10,7 @@ from service.errors import (
     CompilationFailed,
     FunctionNotFound,
     InvalidRequest,
+    SkepError,
     VolumeUnavailable,
     WorkersCrash,
     WorkspaceBroken,
@@ -17,7 +18,7 @@ from service.errors import (
 )
 from service.metrics.metrics import Metrics
 from service.metrics.outcomes import count
-from service.storage.workspaces import Stored, Volume
+from service.storage.workspaces import Volume
 from service.usecases.definitions import ABSENT
 from service.workers.common import NotStarted
 from service.workers.contract import WorkerDied
@@ -42,7 +43,11 @@ class Run:
         """Run a stored function. Raises: WorkspaceNotFound, FunctionNotFound, WorkspaceBroken, VolumeUnavailable,
         WorkersUnavailable, WorkersCrash, Draining.
         """
-        stored = await self._read(workspace)
+        try:
+            stored = await self._volume.read(workspace)
+        except SkepError as error:
+            self._was_not_read(workspace, error)
+            raise
         try:
             timeout_ms = stored.workspace.timeouts_ms[function]
         except KeyError:
@@ -55,9 +60,13 @@ class Run:
         """Run a body once, with the workspace's functions and cache in scope if it exists. Raises: as `function`."""
         call = Call(run_id, parameters_json, self._timeout_max_ms, code=code)
         try:
-            stored = await self._read(workspace)
-        except WorkspaceNotFound:
+            stored = await self._volume.read(workspace)
+        except WorkspaceNotFound as error:
+            self._was_not_read(workspace, error)
             return await self._run(workspace, call, ABSENT, dict)
+        except SkepError as error:
+            self._was_not_read(workspace, error)
+            raise
         return await self._run(workspace, call, stored.signature, stored.workspace.sources)
 
     async def _run(
@@ -65,13 +74,17 @@ class Run:
     ) -> Completed:
         tally = self._metrics.tally(workspace)
         pool = self._pools.of(workspace)
+        is_large = _is_large(call)
+        # What nearly every run does is done here and not called: a coroutine more is a microsecond.
+        flight = None if is_large else pool.begin(call, version)
         try:
-            if len(call.parameters_json) < LARGE_BYTES and call.code is None:
-                completed = await self._run_in(pool, call, version)
+            if flight is not None:
+                completed = Completed(await flight.outcome, 0.0, None)
             else:
-                with pool.holding(call) as has_room:
-                    completed = await self._run_in(pool, call, version) if has_room else pool.refusal()
+                completed = await (_run_large if is_large else Pool.run)(pool, call, version)
         except asyncio.CancelledError:
+            if flight is not None:
+                flight.cancel()
             tally.ended("cancelled", duration_ms=None, queued_s=None)
             raise
         except WorkersCrash:
@@ -91,7 +104,22 @@ class Run:
         count(tally, completed)
         return completed
 
-    async def _run_in(self, pool: Pool, call: Call, version: Hashable) -> Completed:
+    def _was_not_read(self, workspace: str, error: SkepError) -> None:
+        match error:
+            case WorkspaceNotFound():
+                self._pools.missed(workspace)
+            case WorkspaceBroken() | VolumeUnavailable():
+                self._metrics.tally(workspace).ended("unavailable", duration_ms=None, queued_s=None)
+
+
+def _is_large(call: Call) -> bool:
+    return len(call.parameters_json) >= LARGE_BYTES or call.code is not None
+
+
+async def _run_large(pool: Pool, call: Call, version: Hashable) -> Completed:
+    with pool.holding(call) as has_room:
+        if not has_room:
+            return pool.refusal()
         flight = pool.begin(call, version)
         if flight is None:
             return await pool.run(call, version)
@@ -99,14 +127,4 @@ class Run:
             return Completed(await flight.outcome, 0.0, None)
         except asyncio.CancelledError:
             flight.cancel()
-            raise
-
-    async def _read(self, workspace: str) -> Stored:
-        try:
-            return await self._volume.read(workspace)
-        except (WorkspaceBroken, VolumeUnavailable):
-            self._metrics.tally(workspace).ended("unavailable", duration_ms=None, queued_s=None)
-            raise
-        except WorkspaceNotFound:
-            self._pools.missed(workspace)
             raise
