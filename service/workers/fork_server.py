@@ -20,7 +20,7 @@ from service.workers.child import WITH_ITS_ZYGOTE, Child, ExitStatus, kill
 ZYGOTE_MODULE: Final = "sandbox.zygote"
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
-FORK_TIMEOUT_S: Final = 3.0
+FORK_TIMEOUT_S: Final = 2.0
 
 _NAMESPACES: Final = "namespaces"
 """The layer of the jail with which workers outlive the process that forked them."""

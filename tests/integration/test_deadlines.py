@@ -9,14 +9,14 @@ import pytest
 
 from tests.skep import Client
 
-TIMEOUT_MS = 400
+TIMEOUT_MS = 250
 LATE_S = 0.25
 """How long after the deadline an answer may come."""
 
 SIDE_FUNCTIONS: dict[str, str | Mapping[str, Any]] = {
     "remember": "cache['kept'] = 1",
     "recall": "return cache.get('kept')",
-    "slow": {"code": "import asyncio\nawait asyncio.sleep(0.8)\nreturn 'slow'", "timeout": 5000},
+    "slow": {"code": "import asyncio\nawait asyncio.sleep(0.5)\nreturn 'slow'", "timeout": 5000},
     "spin": "while True: pass",
 }
 
