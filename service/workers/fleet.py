@@ -150,6 +150,7 @@ class Fleet:
             if worker.is_idle and now - worker.idle_since >= inactive_s:
                 worker.kill(INACTIVE)
         needed = ceil(peak / self.rules.concurrency)
+        self._is_saturated = False
         if self.rules.ceil > 1 and peak > 0:
             # With many runs in one worker nobody waits in the queue, and yet they may all wait for one processor.
             self._saturation.look(now, workers)
