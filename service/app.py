@@ -11,10 +11,12 @@ from aiohttp import web
 from sandbox import protocol
 from service.broker.egress import Egress, open_egress
 from service.broker.resolver import Resolve, system_resolve
+from service.database.changes import Changes
+from service.database.database import Database
 from service.domain.egress import Policy
 from service.domain.pool import PoolBounds, PoolRules
-from service.http.keys import SKEP, Skep
 from service.http.routes import all_routes
+from service.http.skep import SKEP, Skep
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
@@ -57,10 +59,13 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     zygote = skep.zygote = Zygote(
         group, modules=settings.python_modules, least=settings.jail_least, on_start=skep.metrics.zygote_started
     )
+    database = skep.database = Database(settings.database_path)
+    changes = skep.changes = Changes(database)
     await volume.open()
     group.open()
     try:
-        async with _egress(settings, resolve) as egress, zygote.running():
+        await database.open()
+        async with changes.running(), _egress(settings, resolve) as egress, zygote.running():
             definitions = Definitions(volume, _bounds(settings))
             pools = Pools(
                 zygote,
@@ -95,6 +100,7 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     finally:
         await group.close()
         await volume.close()
+        await database.close()
 
 
 async def _become_ready(skep: Skep, pools: Pools, definitions: Definitions) -> None:

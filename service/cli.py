@@ -19,8 +19,8 @@ from service import logs
 from service.app import create_app
 from service.doctor import examine, report
 from service.errors import SkepError
-from service.http.keys import SKEP
 from service.http.listener import listening
+from service.http.skep import SKEP
 from service.settings import Settings, load_settings
 from service.settings.declaring import InvalidSettings
 from service.threads import started_threads

@@ -13,6 +13,10 @@ SkepError
 ├── BodyTooLarge
 ├── WorkspaceBroken           the files of this workspace on the volume cannot be used
 ├── VolumeUnavailable         the volume cannot be written or read: full, read-only, gone
+├── DatabaseUnusable          the database cannot be opened: edited, newer, no database
+├── DatabaseUnavailable       the database does not take or give what was asked: full, locked, gone
+├── Unauthenticated           no key, or one that is not known here
+├── Forbidden                 the key is good, for less than this
 ├── JailTooWeak               the machine gives less than the operator asks for
 ├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
 ├── WorkersCrash              this workspace's workers die as soon as they run; new ones wait a while
@@ -123,6 +127,22 @@ class WorkspaceBroken(SkepError):
 
 class VolumeUnavailable(SkepError):
     """The volume cannot be written or read; what was on it is as it was."""
+
+
+class DatabaseUnusable(SkepError):
+    """The database cannot be opened; nothing in it was changed."""
+
+
+class DatabaseUnavailable(SkepError):
+    """The database does not do what was asked; what is in it is as it was."""
+
+
+class Unauthenticated(SkepError):
+    """There is no key in the request, or none that is good."""
+
+
+class Forbidden(SkepError):
+    """Who asks may know of it, and may not do this with it."""
 
 
 class JailTooWeak(SkepError):

@@ -1,50 +1,56 @@
-"""The access log: one line a request, in the format of the rest of the log.
+"""Who sends a request, and whether it may: decided before a handler looks at anything."""
 
-Most of these lines are about runs, and there a line through the structured log costs more than the run. JSON lines are
-therefore formatted by hand and written together, at most `FLUSH_S` later. The console format goes the ordinary way.
-"""
+from collections.abc import Callable
+from typing import Final
 
-from functools import lru_cache
-
-import structlog
 from aiohttp import web
 
-from service import logs
-from service.http.responses import RunResponse
-from service.log_lines import LogLines, quote
+from service.database.audit import Actor
+from service.domain.access import ANYBODY, Caller, Need
+from service.errors import Forbidden, WorkspaceNotFound
+from service.http.skep import Skep
 
-_log = structlog.get_logger()
+Access = Callable[[Skep, web.Request], None]
+"""Sees to it that a request may go on. Raises: Unauthenticated, Forbidden, WorkspaceNotFound."""
+
+_CALLER: Final = web.RequestKey("caller", Caller)
 
 
-class AccessLog:
-    """Lines of requests."""
+def allows(needs: Need, *, is_filtered: bool = False) -> Access:
+    """For a route that needs this."""
 
-    def __init__(self) -> None:
-        self._lines = LogLines()
-
-    def record(self, request: web.Request, response: web.StreamResponse, correlation_id: str, ms: float) -> None:
-        """One line: who asked for what, what was answered, and how long it took."""
-        match = request.match_info
-        workspace, function = match.get("workspace"), match.get("function")
-        run_id = response.run_id if isinstance(response, RunResponse) else response.headers.get("x-run-id")
-        if not logs.writes_json():
-            _log.info(
-                "request", method=request.method, path=request.path, status=response.status, ms=round(ms, 3),
-                workspace=workspace, function=function, run=run_id, correlation=correlation_id,
-            )  # fmt: skip
+    def check(skep: Skep, request: web.Request) -> None:
+        caller = authenticate(skep, request, needs)
+        if caller is ANYBODY:
             return
-        self._lines.add(
-            f'"event":"request","method":"{request.method}"'
-            f',"status":{response.status},"ms":{ms:.3f},"run":{quote(run_id)},"correlation":{quote(correlation_id)}'
-            f",{_place(request.path, workspace, function)}"
-        )
+        request[_CALLER] = caller
+        if needs is Need.PUBLIC:
+            return
+        workspace = request.match_info.get("workspace")
+        # As if it were not there: who may not know of a workspace learns nothing of it.
+        if workspace is not None and not caller.covers(workspace):
+            raise WorkspaceNotFound(workspace)
+        if not caller.may(needs) or (workspace is None and not is_filtered and caller.scope is not None):
+            raise Forbidden(f"The key {caller.name!r} has the role {caller.role!r}, which does not allow this.")
 
-    def flush(self) -> None:
-        """Write what waits."""
-        self._lines.flush()
+    return check
 
 
-@lru_cache(maxsize=1024)
-def _place(path: str, workspace: str | None, function: str | None) -> str:
-    """What the lines of all requests for one thing share."""
-    return f'"path":{quote(path)},"workspace":{quote(workspace)},"function":{quote(function)}'
+def nobody_asked(_skep: Skep, _request: web.Request) -> None:
+    """For what is no route: there is nothing to protect."""
+
+
+def authenticate(_skep: Skep, _request: web.Request, _needs: Need) -> Caller:
+    """Who this is. Raises: Unauthenticated."""
+    return ANYBODY
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Who was let in."""
+    caller: Caller = request.get(_CALLER, ANYBODY)
+    return caller
+
+
+def actor_of(request: web.Request) -> Actor:
+    """The same, for the audit log."""
+    return Actor(caller_of(request).name, request.remote or "")

@@ -14,9 +14,10 @@ import structlog
 from aiohttp import web
 
 from service.errors import SkepError
-from service.http.keys import SKEP, Skep
+from service.http.access import Access
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID, RunResponse
+from service.http.skep import SKEP, Skep
 from service.ids import new_id
 
 CORRELATION_ID_MAX_CHARACTERS: Final = 128
@@ -28,21 +29,24 @@ Handler = Callable[[Skep, web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
 
 
-def edge(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def edge(handler: Handler, access: Access) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """A handler as aiohttp takes it, with everything that happens to every request around it."""
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await respond(request.app[SKEP], request, handler)
+        return await respond(request.app[SKEP], request, handler, access)
 
     return handle
 
 
-async def respond(skep: Skep, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Correlation id, errors, metrics, access log. The unexpected is logged here and only here."""
+async def respond(skep: Skep, request: web.Request, handler: Handler, access: Access) -> web.StreamResponse:
+    """Access, correlation id, errors, metrics, access log. The unexpected is logged here and only here."""
     started = time.perf_counter()
     correlation_id = _correlation_id(request)
     try:
+        if skep.changes.is_behind:
+            await skep.changes.catch_up()
+        access(skep, request)
         response = await handler(skep, request)
     except asyncio.CancelledError:
         skep.metrics.request(_CALLER_LEFT.status)

@@ -32,6 +32,10 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.BodyTooLarge: Answer(413, "PayloadTooLarge"),
     errors.WorkspaceBroken: Answer(503, "ServiceUnavailable"),
     errors.VolumeUnavailable: Answer(503, "ServiceUnavailable"),
+    errors.DatabaseUnusable: Answer(503, "ServiceUnavailable"),
+    errors.DatabaseUnavailable: Answer(503, "ServiceUnavailable"),
+    errors.Unauthenticated: Answer(401, "AuthenticationError"),
+    errors.Forbidden: Answer(403, "ForbiddenError"),
     errors.WorkersUnavailable: Answer(503, "ServiceUnavailable"),
     errors.WorkersCrash: Answer(503, "ServiceUnavailable"),
     errors.JailTooWeak: Answer(503, "ServiceUnavailable"),
@@ -72,6 +76,8 @@ def error_response(error: errors.SkepError) -> web.Response:
     response = envelope(answer, _message(error), details=problem_details(error))
     if answer.status == 503:  # noqa: PLR2004  # Service Unavailable
         response.headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    if isinstance(error, errors.Unauthenticated):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="skep"'
     if isinstance(error, errors.MethodRefused):
         response.headers["Allow"] = ", ".join(sorted(error.allowed))
     return response

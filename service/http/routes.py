@@ -5,10 +5,12 @@ from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion11, web
 
+from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
 from service.http import runs, system, workspaces
+from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
-from service.http.keys import Skep
+from service.http.skep import Skep
 
 _WORKSPACE: Final = "/v2/functions/{workspace}"
 _FUNCTION: Final = "/v2/functions/{workspace}/functions/{function}"
@@ -20,23 +22,27 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: Handler
+    needs: Need
+    """What its caller must be allowed to do: in the workspace of the path, or everywhere if the path has none."""
+    is_filtered: bool = False
+    """Without a workspace in its path, it shows each caller what that one covers."""
 
 
 ROUTES: Final = (
-    Route("POST", "/v2/functions/{workspace}/run/{function}", runs.run_function),
-    Route("POST", "/v2/functions/{workspace}/run", runs.run_inline),
-    Route("GET", "/v2/functions", workspaces.list_workspaces),
-    Route("POST", _WORKSPACE, workspaces.replace),
-    Route("PUT", _WORKSPACE, workspaces.replace),
-    Route("PATCH", _WORKSPACE, workspaces.patch),
-    Route("GET", _WORKSPACE, workspaces.read),
-    Route("DELETE", _WORKSPACE, workspaces.delete),
-    Route("PUT", _FUNCTION, workspaces.replace_function),
-    Route("GET", _FUNCTION, workspaces.read_function),
-    Route("DELETE", _FUNCTION, workspaces.delete_function),
-    Route("GET", "/sys/healthcheck", system.healthcheck),
-    Route("GET", "/sys/ready", system.ready),
-    Route("GET", "/metrics", system.metrics),
+    Route("POST", "/v2/functions/{workspace}/run/{function}", runs.run_function, Need.RUN),
+    Route("POST", "/v2/functions/{workspace}/run", runs.run_inline, Need.DEPLOY),
+    Route("GET", "/v2/functions", workspaces.list_workspaces, Need.READ, is_filtered=True),
+    Route("POST", _WORKSPACE, workspaces.replace, Need.DEPLOY),
+    Route("PUT", _WORKSPACE, workspaces.replace, Need.DEPLOY),
+    Route("PATCH", _WORKSPACE, workspaces.patch, Need.DEPLOY),
+    Route("GET", _WORKSPACE, workspaces.read, Need.READ),
+    Route("DELETE", _WORKSPACE, workspaces.delete, Need.DEPLOY),
+    Route("PUT", _FUNCTION, workspaces.replace_function, Need.DEPLOY),
+    Route("GET", _FUNCTION, workspaces.read_function, Need.READ),
+    Route("DELETE", _FUNCTION, workspaces.delete_function, Need.DEPLOY),
+    Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
+    Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
+    Route("GET", "/metrics", system.metrics, Need.READ),
 )
 
 
@@ -51,9 +57,15 @@ def all_routes() -> list[web.RouteDef]:
         for route in ROUTES:
             if route.path == path:
                 add = web.get if route.method == "GET" else partial(web.route, route.method)
-                definitions.append(add(path, edge(route.handler), expect_handler=_expect))
-        definitions.append(web.route("*", path, edge(_refuse_method(allowed)), expect_handler=_expect))
-    return [*definitions, web.route("*", "/{path:(?s:.*)}", edge(_nowhere), expect_handler=_expect)]
+                definitions.append(
+                    add(
+                        path,
+                        edge(route.handler, allows(route.needs, is_filtered=route.is_filtered)),
+                        expect_handler=_expect,
+                    )
+                )
+        definitions.append(web.route("*", path, edge(_refuse_method(allowed), nobody_asked), expect_handler=_expect))
+    return [*definitions, web.route("*", "/{path:(?s:.*)}", edge(_nowhere, nobody_asked), expect_handler=_expect)]
 
 
 def _refuse_method(allowed: set[str]) -> Handler:

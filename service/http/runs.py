@@ -9,10 +9,10 @@ from service.domain.outcome import Completed, Returned
 from service.domain.values import PROBLEMS_MAX, must_be, shown
 from service.errors import InvalidRequest, Problem
 from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
-from service.http.keys import Skep
 from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
 from service.http.responses import RunResponse
+from service.http.skep import Skep
 from service.ids import new_id
 
 T = TypeVar("T")

@@ -16,9 +16,11 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_request import BaseRequest
 
+from service.domain.access import Need
+from service.http.access import allows
 from service.http.edge import respond
-from service.http.keys import SKEP
 from service.http.runs import run_function
+from service.http.skep import SKEP
 
 _RUN_PATH: Final = re.compile(
     r"/v2/functions/([A-Za-z0-9][A-Za-z0-9_-]{0,62})/run/([A-Za-z][A-Za-z0-9_]{0,63})", re.ASCII
@@ -51,6 +53,7 @@ def shorten(app: web.Application, server: web.Server) -> web.Server:
     """A server in front of an application's own. Callers that leave cancel their runs."""
     skep = app[SKEP]
     loop = asyncio.get_running_loop()
+    may_run = allows(Need.RUN)
     make_ordinary, handle_ordinary = server.request_factory, server.request_handler
 
     def make_request(
@@ -69,7 +72,7 @@ def shorten(app: web.Application, server: web.Server) -> web.Server:
 
     async def handle(request: BaseRequest) -> web.StreamResponse:
         if type(request) is RunRequest:
-            return await respond(skep, request, run_function)
+            return await respond(skep, request, run_function, may_run)
         return await handle_ordinary(request)
 
     return web.Server(handle, request_factory=make_request, handler_cancellation=True)

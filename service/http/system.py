@@ -6,8 +6,8 @@ import orjson
 from aiohttp import web
 
 from sandbox.version import __version__
-from service.http.keys import Skep
 from service.http.problems import JSON
+from service.http.skep import Skep
 
 
 async def healthcheck(skep: Skep, _request: web.Request) -> web.Response:

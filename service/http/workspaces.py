@@ -1,8 +1,6 @@
 """Workspaces over HTTP: create, replace, patch, read, delete, list; and one function of one."""
 
-import base64
-import binascii
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -13,14 +11,12 @@ from service.domain.workspace import Workspace, revision_of
 from service.domain.yaml import dump_yaml
 from service.errors import FunctionNotFound, InvalidRequest, Problem, WorkspaceBroken, WorkspaceNotFound
 from service.http.bodies import YAML, read_value
-from service.http.keys import Skep
 from service.http.names import function_name, workspace_name
 from service.http.negotiation import conditions, knows, wants_yaml
+from service.http.paging import page_of, page_response
 from service.http.problems import JSON
+from service.http.skep import Skep
 from service.storage.workspaces import Volume
-
-LIST_LIMIT: Final = 50
-LIST_LIMIT_MAX: Final = 500
 
 
 async def replace(skep: Skep, request: web.Request) -> web.Response:
@@ -81,13 +77,10 @@ async def delete_function(skep: Skep, request: web.Request) -> web.Response:
 async def list_workspaces(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions: by name, `limit` at a time; `cursor` of one page asks for the next."""
     volume = skep.volume
-    limit, after = _page(request)
-    names, more = await volume.names(after=after, limit=limit)
+    page = page_of(request, is_cursor=is_workspace_name)
+    names, more = await volume.names(after=page.after, limit=page.limit)
     items = [await _item(volume, name) for name in names]
-    page: dict[str, Any] = {"items": [item for item in items if item is not None]}
-    if more:
-        page["cursor"] = base64.urlsafe_b64encode(names[-1].encode()).decode().rstrip("=")
-    return web.Response(body=orjson.dumps(page), content_type=JSON)
+    return page_response([item for item in items if item is not None], after=names[-1] if more else None)
 
 
 async def _item(volume: Volume, name: str) -> dict[str, Any] | None:
@@ -137,27 +130,3 @@ def _represent(request: web.Request, document: object, revision: str, *, sent_ya
     if wants_yaml(request, default=sent_yaml):
         return web.Response(body=dump_yaml(document), content_type=YAML, headers=headers)
     return web.Response(body=orjson.dumps(document), content_type=JSON, headers=headers)
-
-
-def _page(request: web.Request) -> tuple[int, str | None]:
-    problems: list[Problem] = []
-    problems += [
-        Problem(f"query.{shown(name)}", "unknown parameter; there is limit, cursor")
-        for name in request.query.keys() - {"limit", "cursor"}
-    ]
-    limit, after = LIST_LIMIT, None
-    if (given := request.query.get("limit")) is not None:
-        if given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= LIST_LIMIT_MAX:  # noqa: PLR2004
-            limit = int(given)
-        else:
-            problems.append(Problem("query.limit", f"must be a number from 1 to {LIST_LIMIT_MAX}"))
-    if (cursor := request.query.get("cursor")) is not None:
-        try:
-            after = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-        except (binascii.Error, ValueError):
-            after = ""
-        if not is_workspace_name(after):
-            problems.append(Problem("query.cursor", "is not a cursor that was given out here"))
-    if problems:
-        raise InvalidRequest(problems)
-    return limit, after

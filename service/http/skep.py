@@ -4,7 +4,9 @@ from typing import Final
 
 from aiohttp import web
 
-from service.http.access import AccessLog
+from service.database.changes import Changes
+from service.database.database import Database
+from service.http.access_log import AccessLog
 from service.http.lifecycle import Lifecycle
 from service.metrics.metrics import Metrics
 from service.settings import Settings
@@ -18,6 +20,8 @@ from service.workers.zygote import Zygote
 class Skep:
     """Everything behind the routes. The use cases are there while the application runs, and not before."""
 
+    database: Database
+    changes: Changes
     volume: Volume
     volume_watch: VolumeWatch
     deploy: Deploy
