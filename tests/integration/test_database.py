@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 
 from service.database.audit import Actor, append
 from service.database.changes import Changes
-from service.database.database import Database
+from service.database.database import Database, Writing
 from service.errors import DatabaseUnavailable
 
 
@@ -43,15 +43,23 @@ async def following(path: Path) -> AsyncIterator[tuple[Database, Changes, Follow
             yield database, changes, follower
 
 
+async def undone(database: Database, work: Callable[[Writing], Awaitable[None]]) -> None:
+    async with database.writing() as write:
+        await work(write)
+        raise ZeroDivisionError
+
+
+def is_behind(changes: Changes) -> bool:
+    return changes.is_behind
+
+
 ACTOR = Actor("tester", "127.0.0.1")
 
 
 async def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
     async with opened(tmp_path / "skep.db") as database:
         with pytest.raises(ZeroDivisionError):
-            async with database.writing() as write:
-                await append(write, ACTOR, "first.done")
-                raise ZeroDivisionError
+            await undone(database, lambda write: append(write, ACTOR, "first.done"))
         async with database.writing() as write:
             await append(write, ACTOR, "second.done", details={"a": 1})
         rows = await database.rows("SELECT action FROM audit")
@@ -93,18 +101,16 @@ async def test_a_change_is_told_to_every_service_when_it_is_committed_and_not_be
     path = tmp_path / "skep.db"
     async with following(path) as (here, _, follower), following(path) as (_, there_changes, there):
         with pytest.raises(ZeroDivisionError):
-            async with here.writing() as write:
-                await write.changed("topic", "undone")
-                raise ZeroDivisionError
-        assert not there_changes.is_behind
+            await undone(here, lambda write: write.changed("topic", "undone"))
+        assert is_behind(there_changes) is False
         async with here.writing() as write:
             await write.changed("topic", "done")
             await write.changed("another topic", "of no interest")
         assert follower.told == [None, "done"]
-        assert there_changes.is_behind
+        assert is_behind(there_changes) is True
         await there_changes.catch_up()
         assert there.told == [None, "done"]
-        assert not there_changes.is_behind
+        assert is_behind(there_changes) is False
 
 
 async def test_whoever_opens_a_database_that_was_restored_from_a_backup_hears_of_what_comes(tmp_path: Path) -> None:
