@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -12,6 +12,7 @@ from service.errors import BodyTooLarge, InvalidRequest, Problem
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID
 from service.http.shortcut import shorten
+from service.http.direct import IS_NEEDED, DirectLoop
 from service.http.skep import SKEP
 from service.ids import new_id
 from service.metrics.metrics import Metrics
@@ -29,6 +30,12 @@ class Connection(web.RequestHandler):
     def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
         super().__init__(server, loop=loop, access_log=None)  # type: ignore[arg-type]  # how aiohttp has it switched off
         self._metrics = metrics
+
+    async def start(self) -> None:
+        """Called by aiohttp once for each connection."""
+        if IS_NEEDED:
+            self._loop = cast("asyncio.AbstractEventLoop", DirectLoop(self._loop))
+        await super().start()
 
     def handle_error(
         self,
