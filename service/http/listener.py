@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from service.errors import BodyTooLarge, InvalidRequest, Problem
+from service.http.direct import IS_NEEDED, DirectLoop
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID
 from service.http.shortcut import shorten
-from service.http.direct import IS_NEEDED, DirectLoop
 from service.http.skep import SKEP
 from service.ids import new_id
 from service.metrics.metrics import Metrics
