@@ -5,7 +5,7 @@ from typing import Final
 
 from sandbox import protocol
 
-TOGETHER_MAX: Final = 4
+TOGETHER_MAX: Final = 12
 """So many frames at the most are sent together: the worker should begin while the rest are still being read."""
 
 
