@@ -14,6 +14,7 @@ COPY --from=build /opt/skep /opt/skep
 RUN install -d -o 10001 -g 0 -m 0770 /data /data/functions
 USER 10001:10001
 WORKDIR /data
+# Bound to every address it does not start without a key: set ADMIN_KEY, or say AUTH=off.
 ENV HOST=0.0.0.0 \
     PORT=4000 \
     LOG_FORMAT=json \

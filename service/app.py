@@ -25,6 +25,7 @@ from service.usecases.deploy import Deploy
 from service.usecases.rebuild import rebuild_bundles
 from service.usecases.run import Run
 from service.usecases.warm import warm_floors
+from service.wiring_access import wire_access
 from service.workers.admission import Admission
 from service.workers.caches import Caches
 from service.workers.cgroups import ControlGroup
@@ -61,11 +62,12 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     )
     database = skep.database = Database(settings.database_path)
     changes = skep.changes = Changes(database)
+    keyring = wire_access(skep)
     await volume.open()
     group.open()
     try:
         await database.open()
-        async with changes.running(), _egress(settings, resolve) as egress, zygote.running():
+        async with changes.running(), keyring.running(), _egress(settings, resolve) as egress, zygote.running():
             definitions = Definitions(volume, _bounds(settings))
             pools = Pools(
                 zygote,

@@ -17,8 +17,9 @@ from aiohttp import web
 from sandbox.version import __version__
 from service import logs
 from service.app import create_app
+from service.commands import keys
 from service.doctor import examine, report
-from service.errors import SkepError
+from service.errors import AccessTooOpen, SkepError
 from service.http.listener import listening
 from service.http.skep import SKEP
 from service.settings import Settings, load_settings
@@ -42,19 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="skep", description="Run workspaces of functions over HTTP. Settings come from the environment."
     )
     parser.add_argument("--version", action="version", version=f"skep {__version__}")
-    parser.add_argument(
-        "command", nargs="?", choices=("serve", "doctor"), default="serve",
-        help="serve, the default; doctor shows what this machine gives for a jail",
-    )  # fmt: skip
-    command = parser.parse_args(arguments).command
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("serve", help="the default")
+    commands.add_parser("doctor", help="show what this machine gives for a jail")
+    keys.add_arguments(commands)
+    given = parser.parse_args(arguments)
     try:
         settings = load_settings(os.environ)
     except InvalidSettings as invalid:
         print(invalid, file=sys.stderr)  # noqa: T201  # before there is a log; for a person at a terminal
         return BAD_SETTINGS
-    if command == "doctor":
+    if given.command == "doctor":
         logs.configure("console", "error")
         return uvloop.run(doctor(settings))
+    if given.command == "keys":
+        logs.configure("console", "error", sys.stderr)
+        return uvloop.run(keys.run(settings, given))
     logs.configure(settings.log_format, settings.log_level)
     allow_descriptors(workers_max=settings.workers_max)
     return uvloop.run(serve(settings))
@@ -94,7 +98,7 @@ async def serve(settings: Settings) -> int:
             await app.shutdown()
     except (OSError, SkepError) as error:
         _log.error("cannot start", reason=str(error))
-        return 1
+        return BAD_SETTINGS if isinstance(error, AccessTooOpen) else 1
     finally:
         await runner.cleanup()
     _log.info("stopped")

@@ -6,6 +6,7 @@ SkepError
 ├── NotFound
 │   ├── WorkspaceNotFound
 │   ├── FunctionNotFound
+│   ├── KeyNotFound
 │   └── RouteNotFound
 ├── MethodRefused             the route exists, not for this method
 ├── UnsupportedMediaType
@@ -16,7 +17,10 @@ SkepError
 ├── DatabaseUnusable          the database cannot be opened: edited, newer, no database
 ├── DatabaseUnavailable       the database does not take or give what was asked: full, locked, gone
 ├── Unauthenticated           no key, or one that is not known here
+├── TooManyBadKeys            one address has shown too many of them
 ├── Forbidden                 the key is good, for less than this
+├── KeyNameTaken              two keys that are good have different names
+├── AccessTooOpen             other machines could come in, and nobody would need a key
 ├── JailTooWeak               the machine gives less than the operator asks for
 ├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
 ├── WorkersCrash              this workspace's workers die as soon as they run; new ones wait a while
@@ -88,6 +92,13 @@ class FunctionNotFound(NotFound):
         super().__init__(f"The workspace {workspace!r} has no function named {function!r}.")
 
 
+class KeyNotFound(NotFound):
+    """No key has this id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"There is no key with the id {key_id[:64]!r}.")
+
+
 class RouteNotFound(NotFound):
     """No route has this path."""
 
@@ -141,8 +152,33 @@ class Unauthenticated(SkepError):
     """There is no key in the request, or none that is good."""
 
 
+class TooManyBadKeys(SkepError):
+    """One address has shown more bad keys than are answered; good ones still get in."""
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__("Too many bad keys have come from this address.")
+        self.retry_after_s = retry_after_s
+
+
+class KeyNameTaken(SkepError):
+    """There is a key with this name, and it is not revoked."""
+
+    def __init__(self, name: str, key_id: str) -> None:
+        super().__init__(f"There is a key named {name!r} already: {key_id}. Revoke it first, or take another name.")
+
+
 class Forbidden(SkepError):
     """Who asks may know of it, and may not do this with it."""
+
+
+class AccessTooOpen(SkepError):
+    """Other machines could come in, and nobody would need a key."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"HOST={host} lets other machines in, and nobody would need a key. Set ADMIN_KEY (`openssl rand -hex 32` "
+            "prints a good one), or make a key with `skep keys create`; AUTH=off is for those who want it so."
+        )
 
 
 class JailTooWeak(SkepError):

@@ -6,12 +6,12 @@ from typing import Final
 from aiohttp import web
 
 from service.database.audit import Actor
-from service.domain.access import ANYBODY, Caller, Need
+from service.domain.access import ANYBODY, STRANGER, Caller, Need
 from service.errors import Forbidden, WorkspaceNotFound
 from service.http.skep import Skep
 
 Access = Callable[[Skep, web.Request], None]
-"""Sees to it that a request may go on. Raises: Unauthenticated, Forbidden, WorkspaceNotFound."""
+"""Sees to it that a request may go on. Raises: Unauthenticated, TooManyBadKeys, Forbidden, WorkspaceNotFound."""
 
 _CALLER: Final = web.RequestKey("caller", Caller)
 
@@ -20,29 +20,28 @@ def allows(needs: Need, *, is_filtered: bool = False) -> Access:
     """For a route that needs this."""
 
     def check(skep: Skep, request: web.Request) -> None:
-        caller = authenticate(skep, request, needs)
+        if needs is Need.PUBLIC:
+            # A key is not even looked at: who asks whether we are alive need not have one, nor a good one.
+            request[_CALLER] = STRANGER
+            return
+        caller = skep.gate.admit(request)
         if caller is ANYBODY:
             return
         request[_CALLER] = caller
-        if needs is Need.PUBLIC:
-            return
         workspace = request.match_info.get("workspace")
         # As if it were not there: who may not know of a workspace learns nothing of it.
         if workspace is not None and not caller.covers(workspace):
             raise WorkspaceNotFound(workspace)
-        if not caller.may(needs) or (workspace is None and not is_filtered and caller.scope is not None):
+        if not caller.may(needs):
             raise Forbidden(f"The key {caller.name!r} has the role {caller.role!r}, which does not allow this.")
+        if workspace is None and not is_filtered and caller.scope is not None:
+            raise Forbidden(f"The key {caller.name!r} is for some workspaces, and this is about all of them.")
 
     return check
 
 
 def nobody_asked(_skep: Skep, _request: web.Request) -> None:
     """For what is no route: there is nothing to protect."""
-
-
-def authenticate(_skep: Skep, _request: web.Request, _needs: Need) -> Caller:
-    """Who this is. Raises: Unauthenticated."""
-    return ANYBODY
 
 
 def caller_of(request: web.Request) -> Caller:

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from service.domain.keys import without_keys
 from service.errors import SkepError
 from service.http.access import Access
 from service.http.problems import error_response, internal_response
@@ -58,7 +59,9 @@ async def respond(skep: Skep, request: web.Request, handler: Handler, access: Ac
         skep.metrics.request(answer.status)
         raise  # no handler of ours raises one; what is aiohttp's stays aiohttp's
     except Exception:  # noqa: BLE001  # the edge: whatever it is, it is logged and the caller gets an answer
-        _log.exception("unexpected failure", method=request.method, path=request.path, correlation=correlation_id)
+        _log.exception(
+            "unexpected failure", method=request.method, path=without_keys(request.path), correlation=correlation_id
+        )
         response = internal_response()
     if isinstance(response, RunResponse):
         response.correlation_id = correlation_id
@@ -72,5 +75,6 @@ async def respond(skep: Skep, request: web.Request, handler: Handler, access: Ac
 def _correlation_id(request: web.Request) -> str:
     given = request.headers.get(CORRELATION_ID)
     if given and len(given) <= CORRELATION_ID_MAX_CHARACTERS and given.isascii() and given.isprintable():
-        return given
+        # Sent by mistake in the wrong header, a key would be in the log.
+        return without_keys(given) if "sk_" in given else given
     return new_id()

@@ -8,8 +8,9 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from service.errors import BodyTooLarge, InvalidRequest, Problem
+from service.errors import AccessTooOpen, BodyTooLarge, InvalidRequest, Problem
 from service.http.direct import IS_NEEDED, DirectLoop
+from service.http.local import is_loopback
 from service.http.problems import error_response, internal_response
 from service.http.responses import CORRELATION_ID
 from service.http.shortcut import shorten
@@ -68,18 +69,24 @@ class Connection(web.RequestHandler):
 async def listening(runner: web.AppRunner, *, host: str, port: int) -> AsyncIterator[str]:
     """Serve an application whose runner was set up; gives the address, which with port 0 only the system knows.
 
-    On exit the socket is closed first, then every connection, when its request was answered. Raises: OSError.
+    On exit the socket is closed first, then every connection, when its request was answered. Raises: OSError,
+    AccessTooOpen if others than this machine could come in without a key.
     """
     assert runner.server is not None  # noqa: S101  # `setup` came first
     server = shorten(runner.app, runner.server)
     loop = asyncio.get_running_loop()
-    metrics = runner.app[SKEP].metrics
+    metrics, gate = runner.app[SKEP].metrics, runner.app[SKEP].gate
 
     def connect() -> Connection:
         return Connection(server, loop=loop, metrics=metrics)
 
-    listener = await loop.create_server(connect, host, port, backlog=BACKLOG)
+    listener = await loop.create_server(connect, host, port, backlog=BACKLOG, start_serving=False)
     try:
+        # Not the name but where it has led decides, and before anybody is listened to.
+        gate.is_on_loopback = all(is_loopback(socket.getsockname()[0]) for socket in listener.sockets)
+        if not gate.is_on_loopback and gate.keyring.is_open and not gate.keyring.is_open_to_all:
+            raise AccessTooOpen(host)
+        await listener.start_serving()
         yield _url(listener)
     finally:
         listener.close()

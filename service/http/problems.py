@@ -25,6 +25,7 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.CompilationFailed: Answer(400, "CompilationError"),
     errors.WorkspaceNotFound: Answer(404, "ObjectNotFoundError"),
     errors.FunctionNotFound: Answer(404, "ObjectNotFoundError"),
+    errors.KeyNotFound: Answer(404, "ObjectNotFoundError"),
     errors.RouteNotFound: Answer(404, "ObjectNotFoundError"),
     errors.MethodRefused: Answer(405, "MethodNotAllowed"),
     errors.UnsupportedMediaType: Answer(415, "UnsupportedMediaType"),
@@ -35,9 +36,12 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.DatabaseUnusable: Answer(503, "ServiceUnavailable"),
     errors.DatabaseUnavailable: Answer(503, "ServiceUnavailable"),
     errors.Unauthenticated: Answer(401, "AuthenticationError"),
+    errors.TooManyBadKeys: Answer(429, "TooManyRequests"),
+    errors.KeyNameTaken: Answer(409, "ConflictError"),
     errors.Forbidden: Answer(403, "ForbiddenError"),
     errors.WorkersUnavailable: Answer(503, "ServiceUnavailable"),
     errors.WorkersCrash: Answer(503, "ServiceUnavailable"),
+    errors.AccessTooOpen: Answer(503, "ServiceUnavailable"),
     errors.JailTooWeak: Answer(503, "ServiceUnavailable"),
     errors.Draining: Answer(503, "ServiceUnavailable"),
     outcomes.ParametersRefused: Answer(400, "RequestValidationError"),
@@ -74,7 +78,7 @@ def error_response(error: errors.SkepError) -> web.Response:
     """The response for a failure of ours."""
     answer = RESPONSES[type(error)]
     response = envelope(answer, _message(error), details=problem_details(error))
-    if answer.status == 503:  # noqa: PLR2004  # Service Unavailable
+    if answer.status in {429, 503}:  # Too Many Requests, Service Unavailable
         response.headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     if isinstance(error, errors.Unauthenticated):
         response.headers["WWW-Authenticate"] = 'Bearer realm="skep"'

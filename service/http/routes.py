@@ -7,7 +7,7 @@ from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import runs, system, workspaces
+from service.http import audit, keys_api, runs, system, workspaces
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
 from service.http.skep import Skep
@@ -40,6 +40,11 @@ ROUTES: Final = (
     Route("PUT", _FUNCTION, workspaces.replace_function, Need.DEPLOY),
     Route("GET", _FUNCTION, workspaces.read_function, Need.READ),
     Route("DELETE", _FUNCTION, workspaces.delete_function, Need.DEPLOY),
+    Route("GET", "/v2/keys", keys_api.list_keys, Need.ADMIN),
+    Route("POST", "/v2/keys", keys_api.create_key, Need.ADMIN),
+    Route("GET", "/v2/keys/{id}", keys_api.read_key, Need.ADMIN),
+    Route("DELETE", "/v2/keys/{id}", keys_api.revoke_key, Need.ADMIN),
+    Route("GET", "/v2/audit", audit.list_audit, Need.ADMIN),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from service.database.changes import Changes
 from service.database.database import Database
+from service.database.keys import Keys
 from service.http.access_log import AccessLog
+from service.http.authentication import Gate
 from service.http.lifecycle import Lifecycle
 from service.metrics.metrics import Metrics
 from service.settings import Settings
@@ -22,6 +24,8 @@ class Skep:
 
     database: Database
     changes: Changes
+    keys: Keys
+    gate: Gate
     volume: Volume
     volume_watch: VolumeWatch
     deploy: Deploy

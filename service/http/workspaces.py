@@ -10,6 +10,7 @@ from service.domain.values import shown
 from service.domain.workspace import Workspace, revision_of
 from service.domain.yaml import dump_yaml
 from service.errors import FunctionNotFound, InvalidRequest, Problem, WorkspaceBroken, WorkspaceNotFound
+from service.http.access import caller_of
 from service.http.bodies import YAML, read_value
 from service.http.names import function_name, workspace_name
 from service.http.negotiation import conditions, knows, wants_yaml
@@ -78,7 +79,7 @@ async def list_workspaces(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions: by name, `limit` at a time; `cursor` of one page asks for the next."""
     volume = skep.volume
     page = page_of(request, is_cursor=is_workspace_name)
-    names, more = await volume.names(after=page.after, limit=page.limit)
+    names, more = await volume.names(after=page.after, limit=page.limit, only=caller_of(request).covers)
     items = [await _item(volume, name) for name in names]
     return page_response([item for item in items if item is not None], after=names[-1] if more else None)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from service.domain.egress import Rules
+from service.settings.access import AccessSettings
 from service.settings.declaring import Description, InvalidSettings, describe_settings, names_of, setting
 from service.settings.pools import PoolSettings
 from service.settings.values import (
@@ -45,7 +46,7 @@ DEFAULT_MODULES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(PoolSettings):
+class Settings(AccessSettings, PoolSettings):
     """What the operator decides. Tests build one with the fields they care about."""
 
     port: int = setting(4000, env="PORT", parse=whole(0, 65535), doc="port to listen on; 0 takes any that is free")
@@ -192,7 +193,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             try:
                 values[declared.name] = declared.metadata["parse"](text)
             except ValueError as error:
-                problems.append(f"{name} {error}, not {_short(text)}")
+                what_it_is = "" if declared.metadata["is_secret"] else f", not {_short(text)}"
+                problems.append(f"{name} {error}{what_it_is}")
     if problems:
         raise InvalidSettings(problems)
     return Settings(**values)

@@ -32,10 +32,15 @@ def setting(  # noqa: PLR0913 (one argument for each thing a setting declares)
     parse: Callable[[str], Any],
     unit: str = "",
     shown: str | None = None,
+    is_secret: bool = False,
 ) -> Any:
-    """Declare one setting. `parse` raises ValueError with what the value must be; `shown` is the default as text."""
+    """Declare one setting. `parse` raises ValueError with what the value must be; `shown` is the default as text.
+
+    What is secret is in no message and in no `repr` of the settings.
+    """
     names = (env,) if isinstance(env, str) else env
-    return field(default=default, metadata={"names": names, "doc": doc, "parse": parse, "unit": unit, "shown": shown})
+    metadata = {"names": names, "doc": doc, "parse": parse, "unit": unit, "shown": shown, "is_secret": is_secret}
+    return field(default=default, repr=not is_secret, metadata=metadata)
 
 
 def describe_settings(settings: type) -> list[Description]:

@@ -150,13 +150,16 @@ class Volume:
         """Whether a word stands anywhere in a definition, which is not parsed for that."""
         return await self._in_thread(self._mentions, name, word)
 
-    async def names(self, *, after: str | None, limit: int) -> tuple[list[str], bool]:
-        """At most `limit` names of workspaces, in order, that come after `after`; and whether more follow.
+    async def names(
+        self, *, after: str | None, limit: int, only: Callable[[str], bool] = is_workspace_name
+    ) -> tuple[list[str], bool]:
+        """At most `limit` names of workspaces, in order, that come after `after`; and whether more follow. Others than
+        `only` are as if they were not there.
 
         Raises: VolumeUnavailable.
         """
         try:
-            return await self._in_thread(self._names, after, limit)
+            return await self._in_thread(self._names, after, limit, only)
         except OSError as error:
             raise unreadable(error) from error
 
@@ -274,7 +277,7 @@ class Volume:
             os.rmdir(name, dir_fd=self._root.fd)
         return True
 
-    def _names(self, after: str | None, limit: int) -> tuple[list[str], bool]:
+    def _names(self, after: str | None, limit: int, only: Callable[[str], bool]) -> tuple[list[str], bool]:
         # A descriptor of its own: listings of one descriptor share their position.
         with files.open_folder(".", parent=self._root.fd) as root, os.scandir(root) as entries:
             folders = sorted(
@@ -283,7 +286,7 @@ class Volume:
                 if is_workspace_name(entry.name) and entry.name > (after or "") and entry.is_dir(follow_symlinks=False)
             )
         found: list[str] = []
-        for name in folders:
+        for name in filter(only, folders):
             if files.exists(f"{name}/{DEFINITION}", folder=self._root.fd):
                 if len(found) == limit:
                     return found, True
