@@ -12,6 +12,13 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_of_workspace ON audit (workspace, id);
 
+-- REPLACE takes the place of a line without telling the trigger on DELETE.
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+
 CREATE TRIGGER audit_is_not_rewritten BEFORE UPDATE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'the audit log is append-only');

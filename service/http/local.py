@@ -6,7 +6,7 @@ rebinding) has that name in `Host`.
 """
 
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,9 +45,12 @@ def _is_of_this_machine(origin: str) -> bool:
 def is_loopback(address: str) -> bool:
     """Whether this is an address, and one that leads back to the machine itself."""
     try:
-        return ip_address(address.partition("%")[0]).is_loopback
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return False
+    # What a socket for both families calls 127.0.0.1.
+    inner = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return (inner or parsed).is_loopback
 
 
 def _is_loopback_connection(request: web.Request) -> bool:

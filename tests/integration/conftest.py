@@ -7,6 +7,7 @@ import pytest
 
 from service.storage.workspaces import Volume
 from tests.integration.volumes import MAX_BYTES
+from tests.keyed import Keyed, running_keyed
 from tests.origin import Origin, running_origin
 from tests.skep import Client, Skep, client_of, running_skep
 
@@ -51,6 +52,13 @@ def fetching_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
 async def fetching(fetching_skep: Skep) -> AsyncIterator[Client]:
     async with client_of(fetching_skep) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    """Asks for keys."""
+    with running_keyed(tmp_path_factory.mktemp("keyed")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -20,9 +20,12 @@ def _example() -> ModuleType:
     return module
 
 
+def _settings(folder: Path) -> Settings:
+    return Settings(functions_dirpath=folder / "functions", database_path=folder / "skep.db")
+
+
 async def test_the_example_serves_both_applications(aiohttp_client: AiohttpClient, tmp_path: Path) -> None:
-    settings = Settings(functions_dirpath=tmp_path / "functions", database_path=tmp_path / "skep.db")
-    client = await aiohttp_client(_example().build(settings))
+    client = await aiohttp_client(_example().build(_settings(tmp_path)))
     assert (await client.get("/hello")).status == 200
     deployed = await client.post("/skep/v2/functions/w", json={"functions": {"f": {"code": "return 1"}}})
     assert deployed.status == 200
@@ -35,6 +38,6 @@ async def test_the_example_serves_both_applications(aiohttp_client: AiohttpClien
 
 async def test_two_applications_live_side_by_side(aiohttp_client: AiohttpClient, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        client = await aiohttp_client(_example().build(Settings(functions_dirpath=tmp_path / name)))
+        client = await aiohttp_client(_example().build(_settings(tmp_path / name)))
         ran = await client.post("/skep/v2/functions/w/run", json={"code": "return context.workspace"})
         assert (await ran.json())["result"] == "w"

@@ -1,26 +1,11 @@
 """What is hardly a request: an answer in the envelope all the same, and the connection or the next one is fine."""
 
-import asyncio
 import json
 
 import pytest
 
+from tests.raw import say
 from tests.skep import Client, Skep
-
-
-async def _say(skep: Skep, data: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes and read one response."""
-    host, port = skep.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        writer.write(data)
-        async with asyncio.timeout(10):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-        return int(head[0].split()[1]), headers, body
-    finally:
-        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +23,7 @@ async def _say(skep: Skep, data: bytes) -> tuple[int, dict[str, str], bytes]:
     ],
 )
 async def test_what_is_no_http_is_refused_in_the_envelope(skep: Skep, client: Client, data: bytes) -> None:
-    status, headers, body = await _say(skep, data)
+    status, headers, body = await say(skep, data)
     assert 400 <= status < 500
     assert headers["x-correlation-id"]
     answer = json.loads(body)
@@ -58,20 +43,20 @@ async def test_what_is_no_http_is_refused_in_the_envelope(skep: Skep, client: Cl
     ],
 )
 async def test_odd_requests_are_answered_in_the_envelope(skep: Skep, request_line: bytes, status: int) -> None:
-    got, headers, body = await _say(skep, request_line + b"\r\nHost: x\r\n\r\n")
+    got, headers, body = await say(skep, request_line + b"\r\nHost: x\r\n\r\n")
     assert got == status
     assert headers["x-correlation-id"]
     assert json.loads(body)["error"]
 
 
 async def test_an_unknown_expectation_is_ignored(skep: Skep) -> None:
-    status, _headers, body = await _say(skep, b"GET /sys/healthcheck HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n")
+    status, _headers, body = await say(skep, b"GET /sys/healthcheck HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n")
     assert (status, json.loads(body)["status"]) == (200, "ok")
 
 
 async def test_a_caller_that_waits_for_100_continue_gets_it(skep: Skep) -> None:
     head = b"POST /v2/functions/w/run HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n"
-    status, _headers, _body = await _say(skep, head + b"Expect: 100-continue\r\n\r\n")
+    status, _headers, _body = await say(skep, head + b"Expect: 100-continue\r\n\r\n")
     assert status == 100
 
 
@@ -81,7 +66,7 @@ async def test_a_run_is_answered_in_each_kind_of_connection(skep: Skep, version:
     body = b'{"code": "return 1"}'
     head = b"POST /v2/functions/w/run %b\r\nHost: x\r\nConnection: %b\r\nContent-Type: application/json\r\n"
     length = b"Content-Length: %d\r\n\r\n" % len(body)
-    status, headers, content = await _say(skep, head % (version, connection) + length + body)
+    status, headers, content = await say(skep, head % (version, connection) + length + body)
     assert (status, json.loads(content)["result"]) == (200, 1)
     assert headers["x-run-id"]
     assert headers["content-type"].startswith("application/json")
