@@ -91,7 +91,7 @@ async def serve(settings: Settings) -> int:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECTOR_THRESHOLDS)
-            _log.info("serving", url=url, version=__version__)
+            _log.info("serving", url=url, version=__version__, access=app[SKEP].gate.keyring.access)
             await stop.wait()
             _log.info("draining", runs=app[SKEP].lifecycle.runs, grace_ms=settings.shutdown_grace_ms)
             # Before the sockets close: whoever asks meanwhile is told, not refused.

@@ -23,7 +23,7 @@ _SECRET_LENGTH: Final = 38
 """226 bits; and the whole is 54 characters, which SHA-256 takes in one block."""
 _ID_LETTERS: Final = string.ascii_lowercase + string.digits
 _SECRET_LETTERS: Final = string.ascii_letters + string.digits
-_ID_AT: Final = slice(len("sk_"), len("sk_") + _ID_LENGTH)
+ID_AT: Final = slice(len("sk_"), len("sk_") + _ID_LENGTH)
 KEY: Final = re.compile(rf"sk_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9]{{{_SECRET_LENGTH}}}", re.ASCII)
 
 ADMIN_NAME: Final = "ADMIN_KEY"
@@ -89,7 +89,7 @@ def digest_of(key: str) -> bytes:
 
 def id_in(key: str) -> str:
     """The part of a key that may be shown; of other text, whatever stands there."""
-    return key[_ID_AT]
+    return key[ID_AT]
 
 
 def without_keys(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -43,14 +44,17 @@ class Gate:
         if not given:
             raise Unauthenticated(f"A key is needed. {HOW}")
         try:
-            return keyring.caller(_key(given[0]) if len(given) == 1 else _one_only())
+            return keyring.caller(_key(given))
         except Unauthenticated:
             self._failures.count(request.remote or "")
             raise
 
 
-def _key(authorization: str) -> str:
-    """The key in a header. Raises: Unauthenticated."""
+def _key(given: Sequence[str]) -> str:
+    """The key in the headers. Raises: Unauthenticated."""
+    authorization = given[0]
+    if len(given) > 1:
+        raise Unauthenticated("There is more than one Authorization header.")
     # The header can hold bytes that are no text; a key is ASCII, and so is base64.
     if len(authorization) > AUTHORIZATION_MAX_CHARACTERS or not authorization.isascii():
         raise Unauthenticated(f"The Authorization header holds no key. {HOW}")
@@ -74,7 +78,3 @@ def _user_name(credentials: str) -> str:
     if not user or not colon:
         raise Unauthenticated(f"The Authorization header is not HTTP Basic with a key as user name. {HOW}")
     return user
-
-
-def _one_only() -> str:
-    raise Unauthenticated("There is more than one Authorization header.")
