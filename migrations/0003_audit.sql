@@ -11,6 +11,8 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_of_workspace ON audit (workspace, id);
+CREATE INDEX audit_of_key ON audit (key, id);
+CREATE INDEX audit_of_action ON audit (action, id);
 
 -- REPLACE takes the place of a line without telling the trigger on DELETE.
 CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit

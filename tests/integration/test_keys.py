@@ -78,6 +78,27 @@ async def test_a_service_that_starts_after_the_last_key_was_revoked_is_closed(tm
         assert not keyring.is_open
 
 
+async def test_a_backup_without_keys_does_not_open_a_service_that_runs(tmp_path: Path) -> None:
+    async with ring_of(tmp_path / "skep.db") as (keys, keyring, _):
+        _, minted = await keys.create(NewKey("n", "admin"), TESTER)
+        async with keys._database.writing() as write:
+            await write.execute("DELETE FROM keys")
+            await write.changed("keys", minted.id)
+        assert not is_good(keyring, minted.key)
+        assert not keyring.is_open
+
+
+async def test_uses_that_cannot_be_written_down_are_written_down_later(tmp_path: Path) -> None:
+    async with ring_of(tmp_path / "skep.db") as (keys, keyring, _):
+        key, minted = await keys.create(NewKey("n", "admin"), TESTER)
+        keyring.caller(minted.key)
+        database, keys._database = keys._database, Database(tmp_path / "not open")
+        await keyring._note_uses()
+        keys._database = database
+        await keyring._note_uses()
+        assert (await keys.read(key.id, TESTER)).used_ms is not None
+
+
 @pytest.mark.parametrize(
     ("auth", "admin_key", "is_open"),
     [("auto", "", True), ("auto", ADMIN_KEY, False), ("on", "", False), ("off", "", True), ("off", ADMIN_KEY, True)],
