@@ -1,10 +1,17 @@
 """Fixtures every test may ask for."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.skep import Client, Skep, client_of, running_skep
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the end: the collector, which many of them call, need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

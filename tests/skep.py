@@ -1,11 +1,11 @@
 """A real Skep for tests: its own process, its own folder, a client that speaks HTTP to it."""
 
-import contextlib
 import json
 import os
-import signal
+import select
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ from typing import Any
 import aiohttp
 
 START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 20
+LOOK_S = 0.005
+"""So often the log of a service that starts is looked into."""
 COMMAND = (sys.executable, "-m", "service")
 
 
@@ -102,39 +105,38 @@ def running_skep(
     finally:
         if process.poll() is None:
             process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
+            if not _has_ended(process, within_s=STOP_TIMEOUT_S):
                 process.kill()
-                process.wait()
+            process.wait()
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], log: Path) -> str:
     """The address, from the service's own log."""
-    with log.open("rb") as lines, _deadline(START_TIMEOUT_S):
-        while process.poll() is None:
+    end = time.monotonic() + START_TIMEOUT_S
+    with log.open("rb") as lines:
+        while True:
             line = lines.readline()
             if line.endswith(b"\n") and b'"serving"' in line:
                 url: str = json.loads(line)["url"]
                 return url
-            if not line:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=0.02)
-    raise AssertionError(f"skep ended with {process.returncode}: {log.read_text()[-2000:]}")
+            if line:
+                continue
+            if _has_ended(process, within_s=LOOK_S):
+                break
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {START_TIMEOUT_S} s: {log.read_text()[-2000:]}")
+    raise AssertionError(f"skep ended with {process.wait()}: {log.read_text()[-2000:]}")
 
 
-@contextmanager
-def _deadline(seconds: int) -> Iterator[None]:
-    def ring(_signal: int, _frame: object) -> None:
-        raise TimeoutError(f"not within {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+def _has_ended(process: subprocess.Popen[bytes], *, within_s: float) -> bool:
+    """Known as soon as it is so: `Popen.wait` with a timeout only looks again every 50 ms."""
+    pidfd = os.pidfd_open(process.pid)
     try:
-        yield
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        return bool(ended.poll(within_s * 1000))
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        os.close(pidfd)
 
 
 @dataclass(frozen=True)

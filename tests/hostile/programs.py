@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 FOLDER: Final = Path(__file__).with_name("programs")
 KINDS: Final = ("native", "restricted")
 TIMEOUT_MS: Final = 1500
-SHORT_TIMEOUT_MS: Final = 300
+SHORT_TIMEOUT_MS: Final = 120
 """Of what is to run into it."""
 THEN: Final = "# then"
 

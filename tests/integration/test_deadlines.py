@@ -9,14 +9,15 @@ import pytest
 
 from tests.skep import Client
 
-TIMEOUT_MS = 250
+TIMEOUT_MS = 150
 LATE_S = 0.25
 """How long after the deadline an answer may come."""
 
 SIDE_FUNCTIONS: dict[str, str | Mapping[str, Any]] = {
     "remember": "cache['kept'] = 1",
     "recall": "return cache.get('kept')",
-    "slow": {"code": "import asyncio\nawait asyncio.sleep(0.5)\nreturn 'slow'", "timeout": 5000},
+    "slow": "import asyncio\nawait cache.setdefault('over', asyncio.Event()).wait()\nreturn 'slow'",
+    "over": "import asyncio\ncache.setdefault('over', asyncio.Event()).set()",
     "spin": "while True: pass",
 }
 
@@ -157,6 +158,8 @@ async def test_python_that_does_not_end_times_out_alone(client: Client, workspac
     assert answer.messages == ["so far"]
     assert answer.body["duration"] >= TIMEOUT_MS
     assert (await client.run(workspace, "recall")).result == 1
+    assert not sibling.done()
+    await client.run(workspace, "over")
     assert (await sibling).result == "slow"
 
 
@@ -192,14 +195,14 @@ finally:
 
 
 async def test_a_busy_sibling_delays_nobodys_deadline(client: Client, workspace: str) -> None:
-    busy = "import time\nend = time.monotonic() + 1.0\nwhile time.monotonic() < end: pass\nreturn 'done'"
-    wait = {"code": "import asyncio\nawait asyncio.sleep(30)", "timeout": 300}
+    busy = "import time\nend = time.monotonic() + 0.6\nwhile time.monotonic() < end: pass\nreturn 'done'"
+    wait = {"code": "import asyncio\nawait asyncio.sleep(30)", "timeout": 150}
     await client.deploy(workspace, {"busy": busy, "wait": wait})
     waiting = asyncio.create_task(client.run(workspace, "wait"))
     working = asyncio.create_task(client.run(workspace, "busy"))
     started = time.monotonic()
     assert (await waiting).status == 504
-    assert time.monotonic() - started < 0.3 + LATE_S
+    assert time.monotonic() - started < 0.15 + LATE_S
     assert (await working).result == "done"
 
 
