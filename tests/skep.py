@@ -1,5 +1,6 @@
 """A real Skep for tests: its own process, its own folder, a client that speaks HTTP to it."""
 
+import asyncio
 import json
 import os
 import select
@@ -108,6 +109,19 @@ def running_skep(
             if not _has_ended(process, within_s=STOP_TIMEOUT_S):
                 process.kill()
             process.wait()
+
+
+@asynccontextmanager
+async def skep_aside(
+    folder: Path, settings: Mapping[str, object] = {}, *, command: Sequence[str] = COMMAND
+) -> AsyncIterator[Skep]:
+    """The same for a test that does something else meanwhile: it starts and stops in a thread."""
+    running = running_skep(folder, settings, command=command)
+    skep = await asyncio.to_thread(running.__enter__)
+    try:
+        yield skep
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.skep import COMMAND, client_of, running_skep, state
+from tests.skep import COMMAND, client_of, running_skep, skep_aside, state
 
+AT_ONCE = 2
 IS_ROOT = os.geteuid() == 0
 WITHOUT = (sys.executable, "-m", "tests.without")
 
@@ -47,20 +50,31 @@ def _missing(log: list[dict[str, Any]]) -> set[str]:
     return {line["layer"] for line in log if line["event"] == "jail layer missing"}
 
 
-@pytest.mark.parametrize(("missing", "level", "layers"), TABLE.values(), ids=TABLE)
-async def test_what_is_missing_is_reported_and_workers_can_still_be_killed(
-    tmp_path: Path, missing: tuple[str, ...], level: str, layers: set[str]
-) -> None:
-    with running_skep(tmp_path, {"SANDBOX_LEVEL": "none"}, command=(*WITHOUT, *missing, "--", *COMMAND)) as skep:
-        async with client_of(skep) as client:
-            assert (await client.call("GET", "/sys/healthcheck")).body["jail"] == level
-            stuck = {"code": "import itertools\nreturn sum(itertools.repeat(1))", "timeout": 50}
-            await client.deploy("w", {"stuck": stuck, "one": "return 1"})
-            assert (await client.run("w", "one")).result == 1
-            workers = set(skep.worker_pids())
-            assert (await client.run("w", "stuck")).status == 504
-            assert (await client.run("w", "one")).result == 1
-            assert workers.isdisjoint(skep.worker_pids())
+async def test_what_is_missing_is_reported_and_workers_can_still_be_killed(tmp_path: Path) -> None:
+    """Some machines side by side: a service that starts has one processor to do at a time."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def check(name: str) -> None:
+        folder = tmp_path / name
+        folder.mkdir()
+        async with room:
+            await _check_machine(folder, *TABLE[name])
+
+    failures = await asyncio.gather(*map(check, TABLE), return_exceptions=True)
+    assert {name: failure for name, failure in zip(TABLE, failures, strict=True) if failure} == {}
+
+
+async def _check_machine(folder: Path, missing: tuple[str, ...], level: str, layers: set[str]) -> None:
+    command = (*WITHOUT, *missing, "--", *COMMAND)
+    async with skep_aside(folder, {"SANDBOX_LEVEL": "none"}, command=command) as skep, client_of(skep) as client:
+        assert (await client.call("GET", "/sys/healthcheck")).body["jail"] == level
+        stuck = {"code": "import itertools\nreturn sum(itertools.repeat(1))", "timeout": 50}
+        await client.deploy("w", {"stuck": stuck, "one": "return 1"})
+        assert (await client.run("w", "one")).result == 1
+        workers = set(skep.worker_pids())
+        assert (await client.run("w", "stuck")).status == 504
+        assert (await client.run("w", "one")).result == 1
+        assert workers.isdisjoint(skep.worker_pids())
         assert _missing(skep.log_lines()) - ({"own user id"} - layers if not IS_ROOT else set()) == layers
 
 
@@ -88,35 +102,38 @@ async def test_without_a_pid_namespace_no_worker_outlives_zygote_and_service(tmp
                 await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("missing", "least"),
-    [((NO_SECCOMP,), ""), ((NO_NAMESPACES, NO_LANDLOCK), ""), ((NO_LANDLOCK,), "full"), ((NO_NAMESPACES,), "full")],
-    ids=str,
-)
-def test_below_the_level_that_is_asked_for_it_does_not_start(
-    tmp_path: Path, missing: tuple[str, ...], least: str
-) -> None:
+BELOW = [((NO_SECCOMP,), ""), ((NO_NAMESPACES, NO_LANDLOCK), ""), ((NO_LANDLOCK,), "full"), ((NO_NAMESPACES,), "full")]
+
+
+def test_below_the_level_that_is_asked_for_it_does_not_start(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        starts = list(threads.map(partial(_start_below, tmp_path), *zip(*BELOW, strict=True)))
+    for (missing, least), ended in zip(BELOW, starts, strict=True):
+        assert ended.returncode == 1, missing
+        assert "cannot start" in ended.stdout
+        assert f"SANDBOX_LEVEL asks for '{least or 'unprivileged'}'" in ended.stdout
+        assert "needs" in ended.stdout
+        assert "serving" not in ended.stdout
+        assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def _start_below(folder: Path, missing: tuple[str, ...], least: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "PORT": "0", "SANDBOX_LEVEL": least, "LOG_FORMAT": "json"}
-    environment["FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH"] = str(tmp_path)
-    ended = subprocess.run(
+    environment["FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH"] = str(folder)
+    return subprocess.run(
         [*WITHOUT, *missing, "--", *COMMAND], env=environment, capture_output=True, text=True, timeout=30, check=False
     )
-    assert ended.returncode == 1
-    assert "cannot start" in ended.stdout
-    assert f"SANDBOX_LEVEL asks for '{least or 'unprivileged'}'" in ended.stdout
-    assert "needs" in ended.stdout
-    assert "serving" not in ended.stdout
-    assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def _doctor(*missing: str, least: str = "unprivileged") -> subprocess.CompletedProcess[str]:
+def _doctor(missing: tuple[str, ...] = (), *, least: str = "unprivileged") -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "SANDBOX_LEVEL": least}
     command = [*WITHOUT, *missing, "--", *COMMAND, "doctor"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_the_doctor_shows_every_layer_and_what_a_missing_one_needs() -> None:
-    well, ill = _doctor(), _doctor(NO_LANDLOCK)
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        well, ill = threads.map(_doctor, [(), (NO_LANDLOCK,)])
     assert (well.returncode, ill.returncode) == (0, 0)
     for layer in ("namespaces", "own user id", "landlock", "seccomp", "control group"):
         assert layer in well.stdout
@@ -125,7 +142,7 @@ def test_the_doctor_shows_every_layer_and_what_a_missing_one_needs() -> None:
 
 
 def test_the_doctor_says_when_it_would_not_start() -> None:
-    ended = _doctor(NO_SECCOMP)
+    ended = _doctor((NO_SECCOMP,))
     assert ended.returncode == 1
     assert "'none'" in ended.stdout
     assert "does not start" in ended.stdout
