@@ -61,6 +61,28 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def one_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    """A service with room for one worker."""
+    with running_skep(tmp_path_factory.mktemp("one"), {"FUNCTIONS_WORKERS_MAX_LRU": 1}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def two_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    """A service with room for two workers."""
+    with running_skep(tmp_path_factory.mktemp("two"), {"FUNCTIONS_WORKERS_MAX_LRU": 2}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def counted_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    """One that counts nobody's requests but those of the test that runs, and logs everything."""
+    settings = {"LOG_LEVEL": "debug", "REQUEST_MAX_SIZE": "10kb"}
+    with running_skep(tmp_path_factory.mktemp("counted"), settings) as running:
+        yield running
+
+
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
     async with running_origin() as origin:

@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import aiohttp
-import pytest
 import yaml
 
-from tests.skep import Client, children, client_of, name, running_skep, state
+from tests.skep import Client, Skep, children, client_of, name, running_skep, skep_aside, state
 
 HOLD = {"code": "import asyncio\nprint('begun')\ncache['held'] = True\nawait asyncio.sleep(10)\nreturn 'held'"}
 
@@ -27,41 +26,35 @@ async def _until_held(client: Client, workspace: str) -> None:
             pass
 
 
-async def test_a_killed_worker_loses_its_runs_and_nothing_else(tmp_path: Path) -> None:
-    with running_skep(tmp_path) as skep:
-        async with client_of(skep) as client:
-            await client.deploy("w", {"hold": HOLD, "one": "return 1"})
-            running = asyncio.create_task(client.run("w", "hold"))
-            await _until_held(client, "w")
-            (worker,) = skep.worker_pids()
-            os.kill(worker, signal.SIGKILL)
-            lost = await running
-            assert (lost.status, lost.body["error"]) == (502, "WorkerLost")
-            assert "signal 9" in lost.body["details"]["reason"]
-            assert lost.messages == ["begun"]
-            assert (await client.run("w", "one")).result == 1
+async def test_a_killed_worker_loses_its_runs_and_nothing_else(one_place: Skep) -> None:
+    async with client_of(one_place) as client:
+        await client.deploy("w", {"hold": HOLD, "one": "return 1"})
+        running = asyncio.create_task(client.run("w", "hold"))
+        await _until_held(client, "w")
+        (worker,) = one_place.worker_pids()
+        os.kill(worker, signal.SIGKILL)
+        lost = await running
+        assert (lost.status, lost.body["error"]) == (502, "WorkerLost")
+        assert "signal 9" in lost.body["details"]["reason"]
+        assert lost.messages == ["begun"]
+        assert (await client.run("w", "one")).result == 1
 
 
-async def test_a_killed_zygote_is_replaced_and_its_workers_live_on(tmp_path: Path) -> None:
+async def test_a_killed_zygote_is_replaced_and_its_workers_live_on_without_the_next(tmp_path: Path) -> None:
     with running_skep(tmp_path) as skep:
         async with client_of(skep) as client:
-            await client.deploy("w", {"count": "cache['n'] = cache.get('n', 0) + 1\nreturn cache['n']"})
-            await client.run("w", "count")
-            for _ in range(3):
+            count = "cache['n'] = cache.get('n', 0) + 1\nreturn cache['n']"
+            names = [f"w{number}" for number in range(3)]
+            for name in names:
+                await client.deploy(name, {"count": count})
+                await client.run(name, "count")
+            for _ in range(2):
                 os.kill(skep.zygote_pid(), signal.SIGKILL)
                 assert (await client.deploy("other", {"one": "return 1"})).status == 200
                 assert (await client.run("other", "one")).result == 1
-            assert (await client.run("w", "count")).result == 2
-
-
-async def test_the_next_zygote_holds_nothing_of_the_workers_of_the_last(tmp_path: Path) -> None:
-    with running_skep(tmp_path) as skep:
-        async with client_of(skep) as client:
-            for number in range(3):
-                await client.deploy(f"w{number}", {"one": "return 1"})
-            os.kill(skep.zygote_pid(), signal.SIGKILL)
-            assert (await client.deploy("other", {"one": "return 1"})).status == 200
-            assert [held for held in descriptors(skep.zygote_pid()) if "pidfd" in held] == []
+                held = [held for held in descriptors(skep.zygote_pid()) if "pidfd" in held]
+                assert held == [], "the next holds something of the workers of the last"
+            assert [(await client.run(name, "count")).result for name in names] == [2] * len(names)
 
 
 async def test_the_end_of_the_workers_process_1_is_the_end_of_every_worker_and_of_nothing_else(tmp_path: Path) -> None:
@@ -154,15 +147,16 @@ async def test_600_workspaces_fit_into_500_workers(tmp_path: Path) -> None:
             assert all("cold;dur=" in answer.headers["server-timing"] for answer in answers)
 
 
-async def test_a_busy_worker_is_never_evicted(tmp_path: Path) -> None:
-    with running_skep(tmp_path, {"FUNCTIONS_WORKERS_MAX_LRU": 2}) as skep:
-        async with client_of(skep) as client:
-            code = "import asyncio\nfor _ in range(100):\n    await asyncio.sleep(0.005)\nreturn 'finished'"
-            await client.deploy("busy", {"f": code})
-            running = asyncio.create_task(client.run("busy", "f"))
-            for number in range(5):
-                assert (await client.inline(f"w{number}", "return 1")).result == 1
-            assert (await running).result == "finished"
+async def test_a_busy_worker_is_never_evicted(two_places: Skep) -> None:
+    async with client_of(two_places) as client:
+        wait = "import asyncio\ncache['held'] = True\nwhile cache['held']:\n    await asyncio.sleep(0.005)"
+        await client.deploy("busy", {"f": f"{wait}\nreturn 'finished'", "end": "cache['held'] = False"})
+        running = asyncio.create_task(client.run("busy", "f"))
+        await _until_held(client, "busy")
+        for number in range(5):
+            assert (await client.inline(f"w{number}", "return 1")).result == 1
+        assert (await client.run("busy", "end")).status == 200
+        assert (await running).result == "finished"
 
 
 async def test_idle_workers_go_after_their_time(tmp_path: Path) -> None:
@@ -207,23 +201,27 @@ async def test_runs_that_outlast_the_grace_period_are_told(tmp_path: Path) -> No
         assert skep.process.wait(timeout=10) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_service_ends_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
-    with running_skep(tmp_path) as skep:
-        skep.process.send_signal(number)
-        assert skep.process.wait(timeout=10) == 0
+async def test_an_idle_service_ends_with_status_0(tmp_path: Path) -> None:
+    async def end(number: signal.Signals) -> int:
+        folder = tmp_path / number.name
+        folder.mkdir()
+        async with skep_aside(folder) as skep:
+            skep.process.send_signal(number)
+            return await asyncio.to_thread(skep.process.wait, timeout=10)
+
+    assert await asyncio.gather(end(signal.SIGTERM), end(signal.SIGINT)) == [0, 0]
 
 
-async def test_a_worker_that_logs_faster_than_it_is_read_is_not_taken_for_a_stuck_one(tmp_path: Path) -> None:
+async def test_a_worker_that_logs_faster_than_it_is_read_is_not_taken_for_a_stuck_one(
+    client: Client, workspace: str
+) -> None:
     """The service reads a flood of log entries slowly; answers wait behind it, and may come too late, but are sent."""
     flood = {"code": "for _ in range(1000):\n    print('x' * 1000)", "timeout": 250}
-    with running_skep(tmp_path) as skep:
-        async with client_of(skep) as client:
-            await client.deploy("w", {"flood": flood, "one": "return 1"})
-            await client.inline("w", "cache['kept'] = True")
-            answers = await asyncio.gather(*[client.run("w", "flood") for _ in range(8)])
-            assert {answer.status for answer in answers} <= {200, 504}
-            async with asyncio.timeout(5):
-                while (await client.run("w", "one")).status != 200:
-                    pass
-            assert (await client.inline("w", "return cache.get('kept')")).result is True
+    await client.deploy(workspace, {"flood": flood, "one": "return 1"})
+    await client.inline(workspace, "cache['kept'] = True")
+    answers = await asyncio.gather(*[client.run(workspace, "flood") for _ in range(8)])
+    assert {answer.status for answer in answers} <= {200, 504}
+    async with asyncio.timeout(5):
+        while (await client.run(workspace, "one")).status != 200:
+            pass
+    assert (await client.inline(workspace, "return cache.get('kept')")).result is True

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -10,16 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from service.workers.sampling import read_usage
-from tests.skep import Client, Skep, client_of, running_skep
-
-
-@pytest.fixture(scope="module")
-def counted_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
-    """One whose requests are all ours."""
-    with running_skep(
-        tmp_path_factory.mktemp("counted"), {"LOG_LEVEL": "debug", "REQUEST_MAX_SIZE": "10kb"}
-    ) as running:
-        yield running
+from tests.skep import Client, Skep, client_of
 
 
 @pytest.fixture

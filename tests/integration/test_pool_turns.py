@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from service.workers.crashes import CRASHES_MAX
-from tests.integration.pools import FUNCTIONS, HOLD, held, samples, until, workers
-from tests.skep import client_of, running_skep
+from tests.integration.pools import FUNCTIONS, HOLD, held, sample, samples, until, workers
+from tests.skep import Skep, client_of, running_skep
 
 
 async def test_a_floor_is_there_when_the_service_starts_again(tmp_path: Path) -> None:
@@ -37,24 +37,24 @@ async def test_large_requests_that_wait_are_bounded_in_bytes_too(tmp_path: Path)
             assert (await client.run("large", "brief", n="x" * 200_000)).status == 200
 
 
-async def test_workers_that_crash_in_a_loop_come_back_slowly_or_with_a_deploy(tmp_path: Path) -> None:
-    with running_skep(tmp_path) as skep:
-        async with client_of(skep) as client:
-            await client.deploy("crash", FUNCTIONS)
-            for _ in range(CRASHES_MAX):
-                running = await held(client, "crash")
-                (worker,) = skep.worker_pids()
-                os.kill(worker, signal.SIGKILL)
-                assert (await running).status == 502
-            refused = await client.run("crash", "one")
-            assert (refused.status, refused.body["error"]) == (503, "ServiceUnavailable")
-            assert "signal 9" in refused.body["details"]["reason"]
-            assert refused.body["details"]["crashes"] == CRASHES_MAX
-            assert int(refused.headers["Retry-After"]) >= 1
-            assert (await samples(client))["skep_runs_total", ("unavailable",)] == 1
-            assert (await client.inline("other", "return 1")).result == 1
-            await client.deploy("crash", FUNCTIONS)
-            assert (await client.run("crash", "one")).result == 1
+async def test_workers_that_crash_in_a_loop_come_back_slowly_or_with_a_deploy(one_place: Skep) -> None:
+    async with client_of(one_place) as client:
+        await client.deploy("crash", FUNCTIONS)
+        unavailable = await sample(client, "skep_runs_total", "unavailable")
+        for _ in range(CRASHES_MAX):
+            running = await held(client, "crash")
+            (worker,) = one_place.worker_pids()
+            os.kill(worker, signal.SIGKILL)
+            assert (await running).status == 502
+        refused = await client.run("crash", "one")
+        assert (refused.status, refused.body["error"]) == (503, "ServiceUnavailable")
+        assert "signal 9" in refused.body["details"]["reason"]
+        assert refused.body["details"]["crashes"] == CRASHES_MAX
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert await sample(client, "skep_runs_total", "unavailable") == unavailable + 1
+        assert (await client.inline("other", "return 1")).result == 1
+        await client.deploy("crash", FUNCTIONS)
+        assert (await client.run("crash", "one")).result == 1
 
 
 async def test_runs_of_one_workspace_delay_those_of_another_by_one_turn(tmp_path: Path) -> None:
@@ -79,22 +79,21 @@ async def test_runs_of_one_workspace_delay_those_of_another_by_one_turn(tmp_path
             assert done.index("single") <= 2
 
 
-async def test_a_workspace_that_is_never_idle_gives_up_its_place_for_another(tmp_path: Path) -> None:
-    with running_skep(tmp_path, {"FUNCTIONS_WORKERS_MAX_LRU": 1}) as skep:
-        async with client_of(skep) as client:
-            await client.deploy("busy", FUNCTIONS)
-            rush = True
+async def test_a_workspace_that_is_never_idle_gives_up_its_place_for_another(one_place: Skep) -> None:
+    async with client_of(one_place) as client:
+        await client.deploy("busy", FUNCTIONS)
+        rush = True
 
-            async def keep_busy() -> None:
-                while rush:
-                    assert (await client.run("busy", "brief", n=1)).result == 1
+        async def keep_busy() -> None:
+            while rush:
+                assert (await client.run("busy", "brief", n=1)).result == 1
 
-            async with asyncio.TaskGroup() as group:
-                for _ in range(4):
-                    group.create_task(keep_busy())
-                for _ in range(2):
-                    assert (await client.inline("other", "return 2")).result == 2
-                rush = False
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(keep_busy())
+            for _ in range(2):
+                assert (await client.inline("other", "return 2")).result == 2
+            rush = False
 
 
 async def test_every_run_is_counted_once_by_how_it_ended(tmp_path: Path) -> None:

@@ -7,8 +7,14 @@ import signal
 from pathlib import Path
 
 import aiohttp
+import pytest
+from pytest_aiohttp import AiohttpClient
 
-from tests.skep import Client, Skep, client_of, running_skep
+from service.app import create_app
+from service.http.skep import SKEP
+from service.settings import Settings
+from service.workers import fork_server
+from tests.skep import Client, Skep, client_of, running_skep, state
 
 
 async def _rounds(client: Client, names: list[str], rounds: int) -> None:
@@ -17,21 +23,19 @@ async def _rounds(client: Client, names: list[str], rounds: int) -> None:
         assert [answer.body.get("result") for answer in answers] == [number] * len(names)
 
 
-async def test_more_workspaces_than_places_all_get_their_turn(tmp_path: Path) -> None:
-    with running_skep(tmp_path, {"FUNCTIONS_WORKERS_MAX_LRU": 2}) as skep:
-        async with client_of(skep) as client:
-            await _rounds(client, [f"w{number}" for number in range(8)], rounds=3)
+async def test_more_workspaces_than_places_all_get_their_turn(two_places: Skep) -> None:
+    async with client_of(two_places) as client:
+        await _rounds(client, [f"w{number}" for number in range(8)], rounds=3)
 
 
-async def test_one_place_is_enough_for_deploys_and_runs_of_many(tmp_path: Path) -> None:
-    with running_skep(tmp_path, {"FUNCTIONS_WORKERS_MAX_LRU": 1}) as skep:
-        async with client_of(skep) as client:
-            names = [f"w{number}" for number in range(4)]
-            deployed = await asyncio.gather(*(client.deploy(name, {"me": f"return '{name}'"}) for name in names))
-            assert {answer.status for answer in deployed} == {200}
-            for _ in range(3):
-                answers = await asyncio.gather(*(client.run(name, "me") for name in names))
-                assert [answer.result for answer in answers] == names
+async def test_one_place_is_enough_for_deploys_and_runs_of_many(one_place: Skep) -> None:
+    async with client_of(one_place) as client:
+        names = [f"w{number}" for number in range(4)]
+        deployed = await asyncio.gather(*(client.deploy(name, {"me": f"return '{name}'"}) for name in names))
+        assert {answer.status for answer in deployed} == {200}
+        for _ in range(3):
+            answers = await asyncio.gather(*(client.run(name, "me") for name in names))
+            assert [answer.result for answer in answers] == names
 
 
 async def _leave_early(skep: Skep, number: int) -> None:
@@ -53,13 +57,22 @@ async def test_callers_that_leave_take_no_place_with_them(tmp_path: Path) -> Non
         assert skep.process.wait(timeout=10) == 0
 
 
-async def test_a_zygote_that_hangs_is_replaced(tmp_path: Path) -> None:
-    with running_skep(tmp_path) as skep:
-        async with client_of(skep) as client:
-            hung = skep.zygote_pid()
-            os.kill(hung, signal.SIGSTOP)
-            assert (await client.inline("w", "return 1")).result == 1
-            assert skep.zygote_pid() != hung
+async def test_a_zygote_that_hangs_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, aiohttp_client: AiohttpClient, tmp_path: Path
+) -> None:
+    """In this process, where it need not be waited for so long."""
+    monkeypatch.setattr(fork_server, "FORK_TIMEOUT_S", 0.5)
+    settings = Settings(functions_dirpath=tmp_path / "functions", database_path=tmp_path / "skep.db")
+    app = create_app(settings)
+    client = await aiohttp_client(app)
+    zygote = app[SKEP].zygote
+    hung = zygote.pid
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    answer = await client.post("/v2/functions/w/run", json={"code": "return 1"})
+    assert (await answer.json())["result"] == 1
+    assert zygote.pid not in {hung, None}
+    assert state(hung) in {"Z", None}
 
 
 async def test_an_upload_that_never_ends_does_not_hold_up_the_end(tmp_path: Path) -> None:

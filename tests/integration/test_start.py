@@ -59,19 +59,8 @@ def _starts(skep: Skep) -> list[bool]:
 SETTINGS = {"LOG_LEVEL": "debug", "FUNCTIONS_WORKERS_MAX_LRU": 2}
 
 
-async def test_a_cold_start_loads_what_was_compiled(tmp_path: Path) -> None:
-    with running_skep(tmp_path, SETTINGS) as skep:
-        async with client_of(skep) as client:
-            await client.deploy("w", {"one": "return 1"})
-    assert (tmp_path / "functions" / "w" / "module.bundle").stat().st_size > 0
-    with running_skep(tmp_path, SETTINGS) as skep:
-        async with client_of(skep) as client:
-            assert (await client.run("w", "one")).result == 1
-        assert _starts(skep) == [False]
-
-
-async def test_a_bundle_that_does_not_fit_is_made_anew(tmp_path: Path) -> None:
-    names = ("empty", "garbage", "other")
+async def test_a_start_loads_what_was_compiled_and_makes_a_bundle_that_does_not_fit_anew(tmp_path: Path) -> None:
+    names = ("whole", "empty", "garbage", "other")
     with running_skep(tmp_path, SETTINGS) as skep:
         async with client_of(skep) as client:
             for name in names:
@@ -79,13 +68,14 @@ async def test_a_bundle_that_does_not_fit_is_made_anew(tmp_path: Path) -> None:
     bundles = {name: tmp_path / "functions" / name / "module.bundle" for name in names}
     # As another version of the compiler would have made it: every byte of the digest counts.
     whole = bundles["other"].read_bytes()
-    for name, damage in zip(names, (b"", b"garbage", bytes([whole[0] ^ 1]) + whole[1:]), strict=True):
+    damages = (b"", b"garbage", bytes([whole[0] ^ 1]) + whole[1:])
+    for name, damage in zip(names[1:], damages, strict=True):
         bundles[name].write_bytes(damage)
     for must_compile in (True, False):
         with running_skep(tmp_path, SETTINGS) as skep:
             async with client_of(skep) as client:
-                assert [(await client.run(name, "one")).result for name in names] == [1, 1, 1]
-            assert _starts(skep) == [must_compile] * len(names)
+                assert [(await client.run(name, "one")).result for name in names] == [1, 1, 1, 1]
+            assert _starts(skep) == [False, *[must_compile] * len(damages)]
 
 
 async def test_every_bundle_can_be_rebuilt_at_start(tmp_path: Path) -> None:
@@ -107,11 +97,11 @@ async def test_every_bundle_can_be_rebuilt_at_start(tmp_path: Path) -> None:
             assert (await client.run("broken", "me")).status == 503
 
 
-async def test_one_worker_is_started_for_many_first_runs(tmp_path: Path) -> None:
-    with running_skep(tmp_path, {"LOG_LEVEL": "debug"}) as skep:
-        (skep.functions / "w").mkdir()
-        (skep.functions / "w" / "workspace.yaml").write_text("functions: {me: {code: return 1}}\n")
-        async with client_of(skep) as client:
-            answers = await asyncio.gather(*(client.run("w", "me") for _ in range(50)))
-            assert {answer.status for answer in answers} == {200}
-        assert _starts(skep) == [True]
+async def test_one_worker_is_started_for_many_first_runs(counted_skep: Skep) -> None:
+    before = _starts(counted_skep)
+    (counted_skep.functions / "first").mkdir()
+    (counted_skep.functions / "first" / "workspace.yaml").write_text("functions: {me: {code: return 1}}\n")
+    async with client_of(counted_skep) as client:
+        answers = await asyncio.gather(*(client.run("first", "me") for _ in range(50)))
+        assert {answer.status for answer in answers} == {200}
+    assert _starts(counted_skep)[len(before) :] == [True]

@@ -12,6 +12,7 @@ from tests.integration.faults import assert_unavailable, counts, fill, limited, 
 from tests.skep import Skep, client_of, running_skep
 
 IS_ROOT = os.geteuid() == 0
+UNAVAILABLE = 'skep_runs_total{outcome="unavailable"}'
 Fault = Callable[[Skep], AbstractContextManager[None]]
 
 
@@ -113,7 +114,7 @@ async def test_a_volume_that_is_gone_is_said_so_until_it_is_back(tmp_path: Path)
             assert_unavailable(await client.call("GET", "/v2/functions/w"), "its folder was deleted")
             assert_unavailable(await until_status(client, "/sys/ready", 503), "volume cannot be read")
             assert (await client.call("GET", "/sys/healthcheck")).status == 200
-            assert (await counts(client))['skep_runs_total{outcome="unavailable"}'] == 2
+            assert (await counts(client))[UNAVAILABLE] == 2
             away.rename(skep.functions)
             await until_status(client, "/sys/ready", 200)
             assert (await client.run("w", "one")).result == 1
@@ -123,19 +124,20 @@ async def test_a_volume_that_is_gone_is_said_so_until_it_is_back(tmp_path: Path)
             assert events == ["volume lost", "volume back", "volume lost", "volume replaced", "volume back"]
 
 
-async def test_one_workspace_that_cannot_be_started_is_told_why_beside_others_that_can(tmp_path: Path) -> None:
-    with running_skep(tmp_path) as skep:
-        for name in ("fine", "broken", "bundle"):
-            (skep.functions / name).mkdir()
-            (skep.functions / name / "workspace.yaml").write_text("functions: {one: {code: return 1}}\n")
-        broken = skep.functions / "broken" / "workspace.yaml"
-        broken.write_text("functions: {one: {code: return 1}\n")
-        (skep.functions / "bundle" / "module.bundle").mkdir()
-        async with client_of(skep) as client:
-            assert_unavailable(await client.run("broken", "one"), "'broken' cannot be loaded", "line 2")
-            # Derived, so that one that cannot be read is made anew, and one that cannot be kept is no failure.
-            assert (await client.run("bundle", "one")).result == 1
-            assert (await client.run("fine", "one")).result == 1
-            assert (await counts(client))['skep_runs_total{outcome="unavailable"}'] == 1
-            broken.write_text("functions: {one: {code: return 1}}\n")
-            assert (await client.run("broken", "one")).result == 1
+async def test_one_workspace_that_cannot_be_started_is_told_why_beside_others_that_can(two_places: Skep) -> None:
+    folder = two_places.functions
+    for name in ("fine", "broken", "bundle"):
+        (folder / name).mkdir()
+        (folder / name / "workspace.yaml").write_text("functions: {one: {code: return 1}}\n")
+    broken = folder / "broken" / "workspace.yaml"
+    broken.write_text("functions: {one: {code: return 1}\n")
+    (folder / "bundle" / "module.bundle").mkdir()
+    async with client_of(two_places) as client:
+        unavailable = (await counts(client))[UNAVAILABLE]
+        assert_unavailable(await client.run("broken", "one"), "'broken' cannot be loaded", "line 2")
+        # Derived, so that one that cannot be read is made anew, and one that cannot be kept is no failure.
+        assert (await client.run("bundle", "one")).result == 1
+        assert (await client.run("fine", "one")).result == 1
+        assert (await counts(client))[UNAVAILABLE] == unavailable + 1
+        broken.write_text("functions: {one: {code: return 1}}\n")
+        assert (await client.run("broken", "one")).result == 1
