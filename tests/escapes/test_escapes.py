@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
 
 from sandbox.python import builtins, hardening, module_tables, module_wrappers, names, ownership, policy
+from tests.aside import Aside, running_aside
 from tests.escapes import fence_library, fence_names, fence_objects
 from tests.escapes.room import NOTHING, REFUSED, Escape, read_escapes, run_escape
 from tests.skep import Answer, Client, Skep, client_of
@@ -28,25 +28,18 @@ def test_no_program_reaches_its_goal(identifier: str) -> None:
     assert run_escape(escape) == expected(escape)
 
 
-def child(module: str) -> subprocess.CompletedProcess[str]:
-    """A module of this folder, run to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", f"tests.escapes.{module}"], capture_output=True, text=True, check=False, timeout=120
-    )
+@pytest.fixture(scope="module", autouse=True)
+def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aside]:
+    """Every program where there is no sandbox."""
+    with running_aside("tests.escapes.native", tmp_path_factory.mktemp("native")) as native:
+        yield native
 
 
-def test_every_program_reaches_its_goal_where_there_is_no_sandbox() -> None:
-    done = child("native")
-    assert done.returncode == 0, done.stderr
-    ended = json.loads(done.stdout)
-    assert len(ended) > 200
-    assert {identifier: how for identifier, how in ended.items() if how != "reached"} == {}
-
-
-def test_every_guard_is_held_by_a_program_that_gets_through_without_it() -> None:
-    done = child("mutations")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert done.stdout.count("\nheld") == len(GUARDS) - 1
+@pytest.fixture(scope="module", autouse=True)
+def mutations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aside]:
+    """Every guard taken out in its turn."""
+    with running_aside("tests.escapes.mutations", tmp_path_factory.mktemp("mutations")) as mutations:
+        yield mutations
 
 
 async def test_in_a_worker_they_end_as_they_do_here(skep: Skep, workspace: str) -> None:
@@ -124,3 +117,13 @@ def test_every_change_to_the_library_is_a_guard() -> None:
 
 def test_what_ends_a_run_cannot_be_named() -> None:
     assert refusal("try: pass\nexcept __skep_stop__: pass")
+
+
+def test_every_program_reaches_its_goal_where_there_is_no_sandbox(native: Aside) -> None:
+    ended = json.loads(native.output())
+    assert len(ended) > 200
+    assert {identifier: how for identifier, how in ended.items() if how != "reached"} == {}
+
+
+def test_every_guard_is_held_by_a_program_that_gets_through_without_it(mutations: Aside) -> None:
+    assert mutations.output().count("\nheld") == len(GUARDS) - 1

@@ -7,7 +7,7 @@ from typing import Any
 from tests.integration.conftest import SHARED
 from tests.skep import Client
 
-TIMEOUT_MS = 150
+TIMEOUT_MS = 120
 LATE_S = 0.25
 
 LOOPS = {
@@ -45,8 +45,13 @@ await asyncio.gather(spin(), spin(), spin())
 
 async def test_a_loop_of_operations_times_out_on_time_and_alone(client: Client, shared: str) -> None:
     loops = {f"f{number}": {"code": code, "timeout": TIMEOUT_MS} for number, code in enumerate(LOOPS.values())}
-    sleep = {"code": "import asyncio\nawait asyncio.sleep(2.5)\nreturn 'slow'", "timeout": 20_000}
-    functions: dict[str, Any] = {**loops, "slow": sleep, "increment": "return cache.increment('runs')"}
+    wait = "import asyncio\nwhile not cache.get('over'):\n    await asyncio.sleep(0.01)\nreturn 'slow'"
+    functions: dict[str, Any] = {
+        **loops,
+        "slow": wait,
+        "over": "cache['over'] = True",
+        "increment": "return cache.increment('runs')",
+    }
     assert (await client.deploy(shared, functions, pool=SHARED)).status == 200
     sibling = asyncio.create_task(client.run(shared, "slow"))
     for number, name in enumerate(LOOPS):
@@ -57,6 +62,8 @@ async def test_a_loop_of_operations_times_out_on_time_and_alone(client: Client, 
         assert TIMEOUT_MS / 1000 <= took_s < TIMEOUT_MS / 1000 + LATE_S, name
         assert (await client.run(shared, "increment")).result == number + 1, name
     # The same worker all the time, or this would have been lost with the first.
+    assert not sibling.done()
+    await client.run(shared, "over")
     assert (await sibling).result == "slow"
 
 

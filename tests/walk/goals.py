@@ -2,7 +2,6 @@
 
 import asyncio
 import builtins
-import contextlib
 import ctypes
 import importlib.machinery
 import io
@@ -23,12 +22,13 @@ _KINDS: Final = {
     "a library of machine code": ctypes.CDLL,
     "a task of the run": asyncio.Handle,
 }
-_CLASSES: Final = (
+_ANY_KIND: Final = tuple(_KINDS.values())
+_CLASSES: Final = set(map(id, (
     type, types.FunctionType, types.CodeType, types.FrameType, types.ModuleType, types.CellType, subprocess.Popen,
     io.FileIO, io.TextIOWrapper, io.BufferedReader, ctypes.CDLL,
     importlib.machinery.SourceFileLoader, importlib.machinery.ModuleSpec, importlib.machinery.FileFinder,
     importlib.machinery.BuiltinImporter, importlib.machinery.FrozenImporter, importlib.machinery.PathFinder,
-)  # fmt: skip
+)))  # fmt: skip
 _LOADERS: Final = (
     importlib.machinery.SourceFileLoader, importlib.machinery.SourcelessFileLoader,
     importlib.machinery.ExtensionFileLoader, importlib.machinery.ModuleSpec, importlib.machinery.FileFinder,
@@ -43,13 +43,13 @@ _REFUSED_BUILTINS: Final = {
 
 def goal(obj: Any) -> str | None:  # noqa: PLR0911 - a list of things, a line each
     """What this is, if nobody may have it."""
-    for label, kind in _KINDS.items():
-        with contextlib.suppress(Exception):
-            if isinstance(obj, kind):
+    if _may_be(obj, _ANY_KIND):
+        for label, kind in _KINDS.items():
+            if _may_be(obj, kind):
                 return label
     if isinstance(obj, _LOADERS):
         return "a loader"
-    if any(obj is cls for cls in _CLASSES):
+    if id(obj) in _CLASSES:
         return f"the class {obj.__name__}"
     if id(obj) in _REFUSED_BUILTINS:
         return f"the builtin {_REFUSED_BUILTINS[id(obj)]}"
@@ -63,6 +63,14 @@ def goal(obj: Any) -> str | None:  # noqa: PLR0911 - a list of things, a line ea
     if type(obj) is dict:
         return _dict_goal(obj)
     return _process_goal(obj)
+
+
+def _may_be(obj: Any, kind: type | tuple[type, ...]) -> bool:
+    try:
+        return isinstance(obj, kind)
+    except Exception:  # noqa: BLE001 - an object may say of its class what it likes, and raise
+        # Of several kinds the first may have raised.
+        return isinstance(kind, tuple) and any(_may_be(obj, one) for one in kind)
 
 
 def _dict_goal(obj: dict[Any, Any]) -> str | None:

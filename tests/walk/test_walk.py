@@ -2,19 +2,17 @@
 
 import asyncio
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.aside import Aside, running_aside
 from tests.walk.walker import Walker
 from tests.walk.ways import end_long_calls
 
 OBJECTS_MIN = 5000
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +23,11 @@ def _long_calls_end() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def test_no_way_leads_from_what_tenants_can_name_to_what_runs_them() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aside]:
     """In a process of its own: the walk calls everything, and that leaves traces."""
-    walk = subprocess.run([sys.executable, "-m", "tests.walk"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert walk.returncode == 0, walk.stdout + walk.stderr
-    assert int(walk.stdout.split()[0]) > OBJECTS_MIN, walk.stdout
+    with running_aside("tests.walk", tmp_path_factory.mktemp("walk")) as walk:
+        yield walk
 
 
 class Attribute:
@@ -95,3 +93,8 @@ def test_a_way_that_is_there_is_found(planted: object, way: str, what: str) -> N
     walker = Walker({"it": planted}, arguments={"spy": (_collect(seen),)}, seen=seen)
     walker.walk()
     assert walker.found.get(f"it{way}") == what, walker.found
+
+
+def test_no_way_leads_from_what_tenants_can_name_to_what_runs_them(walk: Aside) -> None:
+    said = walk.output()
+    assert int(said.split()[0]) > OBJECTS_MIN, said
