@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sandbox.python import guards, ownership, safe_copy
 from sandbox.python.names import FILENAME_PREFIX, Verdict, reading
+from sandbox.python.own_methods import of_objects
 
 _GENERATED: Final = (
     "__init__",
@@ -212,17 +213,7 @@ def _keep_generated_to_objects(made: type) -> None:
     for name in _GENERATED:
         function = made.__dict__.get(name)
         if isinstance(function, types.FunctionType) and not function.__code__.co_filename.startswith(FILENAME_PREFIX):
-            type.__setattr__(made, name, _of_objects(made, function))
-
-
-def _of_objects(made: type, function: Any) -> Any:
-    @functools.wraps(function, updated=())
-    def method(self: Any, /, *args: Any, **options: Any) -> Any:
-        if made not in type(self).__mro__:
-            raise TypeError(f"{function.__name__}() needs an object of {made.__name__!r}")
-        return function(self, *args, **options)
-
-    return method
+            type.__setattr__(made, name, of_objects(made, function))
 
 
 def fields(class_or_instance: Any) -> tuple[Any, ...]:
