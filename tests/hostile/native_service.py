@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import Process
 from typing import Any, Final
 
+import tests.lean_service  # noqa: F401  # before what it makes lean
 from service.cli import main
 from service.workers import fork_server
 
