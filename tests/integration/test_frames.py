@@ -10,11 +10,13 @@ import pytest
 
 from sandbox import protocol
 from service.domain.outcome import Returned, WorkerLost
-from service.workers import inbox
+from service.workers import flights, inbox
 from service.workers.ends import MALFORMED
-from service.workers.flights import LOG_SLACK_BYTES, UNWIND_GRACE_S, Call
+from service.workers.flights import LOG_SLACK_BYTES, Call
 from service.workers.inbox import A_TURN_MAX
 from tests.integration.rig import FRAME_MAX_BYTES, LOGS_MAX_BYTES, RESULT_MAX_BYTES, open_rig
+
+GRACE_S = 0.3
 
 
 def _entry(message: str) -> bytes:
@@ -154,14 +156,17 @@ async def test_an_answer_to_what_the_worker_has_not_read_ends_it() -> None:
         assert await running == WorkerLost(MALFORMED.sentence, ())
 
 
-async def test_a_worker_that_goes_on_saying_it_unwinds_is_killed_all_the_same() -> None:
+async def test_a_worker_that_goes_on_saying_it_unwinds_is_killed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flights, "UNWIND_GRACE_S", GRACE_S)
     async with open_rig() as rig:
         running = await rig.run()
         expired = protocol.encode_frame(protocol.Expired(run=1, duration_us=1))
         while rig.process.poll() is None:
             with contextlib.suppress(BrokenPipeError):
                 rig.send(expired)
-            await asyncio.sleep(UNWIND_GRACE_S / 10)
+            await asyncio.sleep(GRACE_S / 10)
         assert (await running).__class__.__name__ == "TimedOut"
 
 
