@@ -57,3 +57,13 @@ def is_parameter_name(name: str) -> bool:
 
 def is_variable_name(name: str) -> bool:
     return VARIABLE_NAME.fullmatch(name) is not None
+
+
+def revision_key(workspace: str, number: int) -> str:
+    """What a pool of a revision that is not the live one is known by. No name of a workspace has an `@` in it."""
+    return f"{workspace}@{number}"
+
+
+def workspace_of(key: str) -> str:
+    """The workspace that a pool belongs to."""
+    return key.partition("@")[0]

@@ -8,13 +8,18 @@ from typing import Protocol
 from service.domain.fairness import fair_share
 
 
-class Claimant(Protocol):
-    """Who has runs to begin: the pool of one workspace."""
+class Account(Protocol):
+    """What one workspace has of the whole service's; counted here."""
 
     running: int
-    """Its runs under way, of the whole service's; counted here."""
     held_bytes: int
-    """Of its large requests that are not answered yet; counted here."""
+
+
+class Claimant(Protocol):
+    """Who has runs to begin: a pool."""
+
+    @property
+    def account(self) -> Account: ...
 
     def begin_next(self) -> bool:
         """Begin the run that has waited longest, if there is one and a worker with room for it."""
@@ -36,21 +41,21 @@ class Admission:
         self._waiting_max = waiting_max
         self._line: deque[Claimant] = deque()
 
-    def may_begin(self, claimant: Claimant) -> bool:
+    def may_begin(self, account: Account) -> bool:
         """Whether one more run of this one may begin. It is ahead of nobody who could begin: while there is room, those
         in line have more than their share.
         """
-        return fair_share(claimant.running, self._runs_max - self.running)
+        return fair_share(account.running, self._runs_max - self.running)
 
-    def begin(self, claimant: Claimant) -> None:
+    def begin(self, account: Account) -> None:
         """One has begun."""
         self.running += 1
-        claimant.running += 1
+        account.running += 1
 
-    def end(self, claimant: Claimant) -> None:
+    def end(self, account: Account) -> None:
         """Nothing is left of one: it is the turn of whoever is next in line."""
         self.running -= 1
-        claimant.running -= 1
+        account.running -= 1
         if self._line:
             self._deal()
 
@@ -59,19 +64,19 @@ class Admission:
         return fair_share(own, self._waiting_max - self.waiting)
 
     @contextmanager
-    def holding(self, claimant: Claimant, size_bytes: int) -> Iterator[bool]:
+    def holding(self, account: Account, size_bytes: int) -> Iterator[bool]:
         """Whether there is room for a request of this size, which is held until it is answered."""
         free_bytes = self._held_max_bytes - self._held_bytes - size_bytes
-        if not fair_share(claimant.held_bytes + size_bytes, free_bytes):
+        if not fair_share(account.held_bytes + size_bytes, free_bytes):
             yield False
             return
         self._held_bytes += size_bytes
-        claimant.held_bytes += size_bytes
+        account.held_bytes += size_bytes
         try:
             yield True
         finally:
             self._held_bytes -= size_bytes
-            claimant.held_bytes -= size_bytes
+            account.held_bytes -= size_bytes
 
     def line_up(self, claimant: Claimant) -> None:
         """It has a run and a worker for it: let it begin when it is its turn, which may be now."""
@@ -88,7 +93,7 @@ class Admission:
                 if self.running >= self._runs_max:
                     return
                 claimant = self._line.popleft()
-                if not fair_share(claimant.running, self._runs_max - self.running):
+                if not fair_share(claimant.account.running, self._runs_max - self.running):
                     self._line.append(claimant)
                 elif claimant.begin_next():
                     # To the end of the line, whether it has more or not: its next turn will tell.

@@ -12,6 +12,7 @@ import msgspec
 
 from sandbox import protocol
 from service.domain.fairness import fair_share
+from service.domain.names import workspace_of
 
 ENTRY_OVERHEAD_BYTES: Final = 256
 """What an entry takes beside its bytes: four objects with their headers, a place in a table that is half empty."""
@@ -32,18 +33,36 @@ _DONE: Final[Result] = ("done", [])
 _MISSING: Final[Result] = ("missing", [])
 
 
-class SharedCache:
-    """The cache of one workspace. `size_bytes` counts what its entries take in this process."""
+class Share:
+    """What one workspace has of the room and the time for caches: each of its revisions that runs has a cache."""
 
-    def __init__(self, workspace: str, caches: "Caches") -> None:
-        self.workspace = workspace
+    __slots__ = ("allowance_s", "allowed_at", "caches")
+
+    def __init__(self) -> None:
+        self.caches: list[SharedCache] = []
+        self.allowance_s = BURST_S
+        self.allowed_at = 0.0
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of them take."""
+        return sum(cache.size_bytes for cache in self.caches)
+
+
+class SharedCache:
+    """The cache of one workspace, or of one revision of it. `size_bytes` counts what its entries take in this process.
+
+    `key`: the pool's.
+    """
+
+    def __init__(self, key: str, share: Share, caches: "Caches") -> None:
+        self.key = key
+        self.share = share
         self.max_bytes = caches.cache_max_bytes
         self.size_bytes = 0
         self.holders = 0
         """Workers that use it."""
         self._caches = caches
-        self._allowance_s = BURST_S
-        self._allowed_at = 0.0
         self._entries: dict[bytes, Entry] = {}
 
     def __len__(self) -> int:
@@ -96,13 +115,14 @@ class SharedCache:
 
     def charge(self, spent_s: float, now: float) -> float:
         """So much of the service's time was spent on it. Returns: how long whoever did it has to wait, in seconds."""
-        share = SHARE_OF_TIME / self._caches.spenders(self, now)
-        allowed_s = self._allowance_s + (now - self._allowed_at) * share
-        self._allowance_s = min(BURST_S, allowed_s) - spent_s
-        self._allowed_at = now
-        wait_s = -self._allowance_s / share
+        own = self.share
+        share = SHARE_OF_TIME / self._caches.spenders(own, now)
+        allowed_s = own.allowance_s + (now - own.allowed_at) * share
+        own.allowance_s = min(BURST_S, allowed_s) - spent_s
+        own.allowed_at = now
+        wait_s = -own.allowance_s / share
         if wait_s > 0:
-            self._caches.spends(self, now + wait_s)
+            self._caches.spends(own, now + wait_s)
         return wait_s
 
     def clear(self) -> None:
@@ -165,18 +185,22 @@ class Caches:
         self.on_operation = on_operation or _nothing
         """Called for each, before it is done."""
         self._caches: dict[str, SharedCache] = {}
+        self._shares: dict[str, Share] = {}
+        """Of workspaces with caches."""
         self._unused: OrderedDict[str, SharedCache] = OrderedDict()
         """Those without a worker, the one that lost its last worker first in front."""
         self._unused_bytes = 0
-        self._spending: dict[SharedCache, float] = {}
+        self._spending: dict[Share, float] = {}
         """Those on which more time was spent than they may have, and until when they make up for it."""
 
-    def hold(self, workspace: str) -> SharedCache:
-        """The workspace's cache, for one worker more."""
-        cache = self._caches.get(workspace)
+    def hold(self, key: str) -> SharedCache:
+        """The cache of a workspace or revision, for one worker more."""
+        cache = self._caches.get(key)
         if cache is None:
-            cache = self._caches[workspace] = SharedCache(workspace, self)
-        self._use(workspace)
+            share = self._shares.setdefault(workspace_of(key), Share())
+            cache = self._caches[key] = SharedCache(key, share, self)
+            share.caches.append(cache)
+        self._use(key)
         cache.holders += 1
         return cache
 
@@ -185,36 +209,49 @@ class Caches:
         cache.holders -= 1
         if cache.holders:
             return
-        if self._caches.get(cache.workspace) is not cache:
+        if self._caches.get(cache.key) is not cache:
             cache.clear()
         elif not len(cache):
-            del self._caches[cache.workspace]
+            self.drop(cache.key)
         else:
-            self._unused[cache.workspace] = cache
+            self._unused[cache.key] = cache
             self._unused_bytes += cache.size_bytes
 
-    def drop(self, workspace: str) -> None:
+    def drop(self, key: str) -> None:
         """The workspace is gone, or has a single worker from now on. Workers that still run keep what there was."""
-        self._use(workspace)
-        cache = self._caches.pop(workspace, None)
-        if cache is not None and not cache.holders:
+        self._use(key)
+        cache = self._caches.pop(key, None)
+        if cache is None:
+            return
+        cache.share.caches.remove(cache)
+        if not cache.share.caches:
+            del self._shares[workspace_of(key)]
+        if not cache.holders:
             cache.clear()
 
-    def spends(self, cache: SharedCache, until: float) -> None:
+    def spends(self, share: Share, until: float) -> None:
         """This one makes up for what was spent on it until then."""
-        self._spending[cache] = until
+        self._spending[share] = until
 
-    def spenders(self, cache: SharedCache, now: float) -> int:
+    def spenders(self, share: Share, now: float) -> int:
         """How many share the time that there is for operations, this one included."""
         if self._spending:
             self._spending = {other: until for other, until in self._spending.items() if until > now}
-            return len(self._spending) + (cache not in self._spending)
+            return len(self._spending) + (share not in self._spending)
         return 1
 
     def refusal(self, cache: SharedCache, growth_bytes: int) -> str:
         """Why a cache may not grow by so much; empty if it may."""
-        wanted_bytes = cache.size_bytes + growth_bytes
-        has = f"the cache has {cache.size_bytes} bytes"
+        # One that was dropped and is still held counts for itself.
+        has_bytes = cache.share.size_bytes if cache in cache.share.caches else cache.size_bytes
+        wanted_bytes = has_bytes + growth_bytes
+        if wanted_bytes > cache.max_bytes:
+            for other in cache.share.caches[:]:
+                if not other.holders and wanted_bytes > cache.max_bytes:
+                    wanted_bytes -= other.size_bytes
+                    self.drop(other.key)
+            has_bytes = wanted_bytes - growth_bytes
+        has = f"the cache has {has_bytes} bytes"
         if wanted_bytes > cache.max_bytes:
             return f"{has} and may have {cache.max_bytes}; this needs {growth_bytes} more"
         free_bytes = self.caches_max_bytes - self.size_bytes - growth_bytes
@@ -224,8 +261,8 @@ class Caches:
             self.drop(next(iter(self._unused)))
         return ""
 
-    def _use(self, workspace: str) -> None:
-        unused = self._unused.pop(workspace, None)
+    def _use(self, key: str) -> None:
+        unused = self._unused.pop(key, None)
         if unused is not None:
             self._unused_bytes -= unused.size_bytes
 

@@ -16,6 +16,7 @@ import structlog
 
 from service.domain.pool import PoolRules
 from service.errors import WorkersCrash
+from service.workers.account import Account
 from service.workers.common import Common, FleetOwner, NotStarted
 from service.workers.crashes import Crashes
 from service.workers.ends import DELETED, DEPLOY_FAILED, INACTIVE, REPLACED, SHRUNK, End, is_crash
@@ -47,14 +48,15 @@ Need = Literal["cold", "warm"]
 class Fleet:
     """Every worker that takes runs, all of one version."""
 
-    def __init__(self, workspace: str, common: Common, waiting: Waiting, *, owner: FleetOwner) -> None:
+    def __init__(self, key: str, account: Account, common: Common, waiting: Waiting, *, owner: FleetOwner) -> None:
         self.version: Hashable = None
         self.rules = PoolRules()
         self.functions: Collection[str] | None = None
         """Of this version; None where there is no such workspace, only bodies that are run once."""
         self.is_stale = False
         """Somebody has seen another version; nothing begins until that is looked into."""
-        self._workspace = workspace
+        self._key = key
+        self._account = account
         self._source = common.source
         self._launcher = common.launcher
         self._owner = owner
@@ -113,9 +115,9 @@ class Fleet:
         `commit` is given the bundle and returns the version. Raises: as `Launcher.start`.
         """
         async with self._lock:
-            package = replace(package, bundle=await self._launcher.compile(self._workspace, package))
+            package = replace(package, bundle=await self._launcher.compile(self._key, package))
             await self._launcher.take_any_place()
-            worker, _ = await self._launcher.start(self._workspace, package, self._owner, kind="warm")
+            worker, _ = await self._launcher.start(self._key, package, self._owner, kind="warm")
             try:
                 version = await commit(package.bundle)
             except BaseException:
@@ -126,10 +128,10 @@ class Fleet:
             self._add(worker)
         self.tend()
 
-    def close(self) -> None:
+    def close(self, why: End = DELETED) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
         self._closings += 1
-        self._retire_all(DELETED)
+        self._retire_all(why)
         self.become(Package(b"", b""))
 
     def tend(self) -> None:
@@ -168,7 +170,7 @@ class Fleet:
         now = self._loop.time()
         if end is not None and is_crash(end) and self._crashes.record(now, end.sentence):
             pause_s = self._crashes.pause_s(now)
-            _log.warning("crash loop", workspace=self._workspace, crashes=self._crashes.count, pause_s=pause_s)
+            _log.warning("crash loop", workspace=self._key, crashes=self._crashes.count, pause_s=pause_s)
             if not self.workers:
                 self._waiting.refuse(lambda: NotStarted(self._crash(pause_s)))
 
@@ -186,8 +188,12 @@ class Fleet:
         if self._waiting and (self.is_stale or not workers):
             return "cold"
         is_below = workers < self.rules.floor and now >= self._floor_at
-        is_wanted = is_below or (workers < self.rules.ceil and self._has_backlog())
+        is_wanted = is_below or (self._may_grow(workers) and self._has_backlog())
         return "warm" if is_wanted and now >= self._retry_at else None
+
+    def _may_grow(self, workers: int) -> bool:
+        ceil = self.rules.ceil
+        return workers < ceil and workers + self._account.workers_beside(self._key) < ceil
 
     def _has_backlog(self) -> bool:
         return self._is_saturated or (self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None)
@@ -210,7 +216,7 @@ class Fleet:
     async def _start_one(self, need: Need) -> bool:
         """Returns False when there is no place for it now; the next sweep tries again."""
         closings = self._closings
-        package = await self._source.find(self._workspace)
+        package = await self._source.find(self._key)
         if self._closings != closings:
             return True
         was_stale = self.is_stale
@@ -219,7 +225,7 @@ class Fleet:
             return True
         if not await self._take_place(need):
             return need == "cold"
-        worker, bundle = await self._launcher.start(self._workspace, package, self._owner, kind=need)
+        worker, bundle = await self._launcher.start(self._key, package, self._owner, kind=need)
         self._failures = 0
         self._is_saturated = False
         if self._closings != closings:
@@ -227,7 +233,7 @@ class Fleet:
             return True
         self._add(worker)
         if bundle:
-            await self._source.keep(self._workspace, replace(package, bundle=bundle))
+            await self._source.keep(self._key, replace(package, bundle=bundle))
         return True
 
     async def _take_place(self, need: Need) -> bool:
@@ -252,7 +258,7 @@ class Fleet:
         if package.version != self.version:
             self._retire_all(REPLACED)
             if package.functions is None or package.rules.ceil == 1:
-                self._launcher.drop_cache(self._workspace)
+                self._launcher.drop_cache(self._key)
         self.version, self.functions, self.rules = package.version, package.functions, package.rules
         self.is_stale = False
         self._owner.renewed()
@@ -285,7 +291,7 @@ class Fleet:
         """Whoever has no worker to wait for hears of it; the others go on waiting."""
         self._retry_at = self._loop.time() + min(2**self._failures, RETRY_MAX_S)
         self._failures += 1
-        _log.warning("worker not started", workspace=self._workspace, reason=str(error), kind=type(error).__name__)
+        _log.warning("worker not started", workspace=self._key, reason=str(error), kind=type(error).__name__)
         if self.is_stale or not self.workers:
             self._waiting.refuse(lambda: NotStarted(error))
 

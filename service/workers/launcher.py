@@ -9,6 +9,7 @@ import structlog
 
 from sandbox import protocol
 from service.domain.egress import Rules
+from service.domain.names import workspace_of
 from service.domain.pool import PoolRules
 from service.errors import WorkersUnavailable
 from service.metrics.metrics import Metrics
@@ -118,16 +119,16 @@ class Launcher:
                 raise NoPlace
             await self.take_place(timeout_s=SPARE_TIMEOUT_S)
 
-    def drop_cache(self, workspace: str) -> None:
+    def drop_cache(self, key: str) -> None:
         """The workspace is gone, or has a single worker from now on: what it shared goes with its last holder."""
-        self._caches.drop(workspace)
+        self._caches.drop(key)
 
     def offer_place(self, worker: Worker) -> None:
         """This one may have nothing to do, and somebody wait for a place."""
         if self.places.wanted and worker.is_idle:
             self._make_room()
 
-    async def start(self, workspace: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
+    async def start(self, key: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
         """A loaded worker, and the bundle if it had to compile; in a place that was taken, and is given back if this
         fails. Raises: CompilationFailed, InvalidRequest, WorkerDied, WorkersUnavailable, Draining.
 
@@ -135,7 +136,7 @@ class Launcher:
         """
         for tries_left in reversed(range(TRIES)):
             try:
-                return await self._start(workspace, package, owner, kind=kind)
+                return await self._start(key, package, owner, kind=kind)
             except LoadTooLong:
                 raise
             except WorkerDied as died:
@@ -144,12 +145,12 @@ class Launcher:
                         raise
                     self._metrics.fork_failed()
                     raise WorkersUnavailable(f"No worker can be started: {died}.") from died
-                _log.warning("worker died while it loaded", workspace=workspace, reason=str(died))
+                _log.warning("worker died while it loaded", workspace=key, reason=str(died))
             await self.take_any_place()
         raise AssertionError("the last try returns or raises")
 
-    async def _start(self, workspace: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
-        limits = self.limits
+    async def _start(self, key: str, package: Package, owner: Owner, *, kind: StartKind) -> tuple[Worker, bytes]:
+        limits, workspace = self.limits, workspace_of(key)
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -159,7 +160,7 @@ class Launcher:
             if isinstance(error, WorkersUnavailable):
                 self._metrics.fork_failed()
             raise
-        cache = self._caches.hold(workspace) if package.rules.ceil > 1 else None
+        cache = self._caches.hold(key) if package.rules.ceil > 1 else None
         worker = Worker(
             workspace,
             child,
@@ -191,7 +192,7 @@ class Launcher:
         self._metrics.worker_started(kind, started_s)
         _log.info(
             "worker started",
-            workspace=workspace,
+            workspace=key,
             pid=worker.pid,
             kind=kind,
             compiled=bool(bundle),
@@ -199,10 +200,10 @@ class Launcher:
         )
         return worker, bundle
 
-    async def compile(self, workspace: str, package: Package) -> bytes:
+    async def compile(self, key: str, package: Package) -> bytes:
         """The bundle, from a worker that ends with it. Raises: as `start`."""
         await self.take_any_place()
-        worker, bundle = await self.start(workspace, package, _Compiling(self), kind="compile")
+        worker, bundle = await self.start(key, package, _Compiling(self), kind="compile")
         worker.kill(COMPILED)
         return bundle
 

@@ -1,4 +1,7 @@
-"""The pool of one workspace: its runs begin at once in one of its workers, or wait for one in order."""
+"""The pool of one workspace, or of one revision of it that is not the live one.
+
+Its runs begin at once in one of its workers, or wait for one in order.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -8,7 +11,9 @@ from typing import Final
 from service.domain.outcome import Completed, Outcome, Rejected
 from service.domain.pool import PoolRules
 from service.errors import FunctionNotFound, WorkspaceNotFound
+from service.workers.account import Account
 from service.workers.common import Common, NotStarted
+from service.workers.ends import DELETED, End
 from service.workers.fleet import BACKLOG_S, Fleet
 from service.workers.flights import Call, Flight
 from service.workers.launcher import Package
@@ -19,19 +24,20 @@ QUEUE_FULL: Final = "queue full"
 
 
 class Pool:
-    """One workspace's."""
+    """One workspace's, or one revision's. `key`: what its source of definitions knows it by."""
 
-    def __init__(self, workspace: str, common: Common) -> None:
-        self.workspace = workspace
+    def __init__(self, key: str, account: Account, common: Common) -> None:
+        self.key = key
+        self.account = account
+        """What its workspace has in all; the admission counts there."""
+        self.workspace = account.workspace
         self.running = 0
-        """Runs under way, and what is left of those that are being unwound; counted by the admission."""
-        self.held_bytes = 0
-        """Of large requests; counted by the admission."""
+        """Its own runs under way, and what is left of those that are being unwound."""
         self._admission = common.admission
         self._launcher = common.launcher
         self._loop = asyncio.get_running_loop()
-        self._waiting = Waiting(common.admission)
-        self._fleet = Fleet(workspace, common, self._waiting, owner=self)
+        self._waiting = Waiting(common.admission, account)
+        self._fleet = Fleet(key, account, common, self._waiting, owner=self)
         self._peak = 0
         """Runs at once, waiting ones included, since the last sweep."""
 
@@ -63,7 +69,17 @@ class Pool:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that is worth remembering."""
-        return not self.running and not self._waiting and not self.held_bytes and self._fleet.is_empty
+        return not self.is_busy and not self.account.held_bytes and self._fleet.is_empty
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a run in it, under way or waiting."""
+        return bool(self.running or self._waiting)
+
+    @property
+    def idle_since(self) -> float:
+        """Loop time at which its last run ended, if it is not busy; 0 if it has no worker."""
+        return max((worker.idle_since for worker in self._fleet.workers), default=0.0)
 
     def begin(self, call: Call, version: Hashable) -> Flight | None:
         """Begin a run of this version, if nobody is ahead of it and there is a worker with room; None if it must wait.
@@ -74,7 +90,7 @@ class Pool:
         if (
             not self._waiting
             and (version is fleet.version or version == fleet.version)
-            and self._admission.may_begin(self)
+            and self._admission.may_begin(self.account)
             and (worker := fleet.with_room()) is not None
         ):
             self._begin()
@@ -91,9 +107,9 @@ class Pool:
             self._fleet.become(package)
             self.tend()
 
-    def close(self) -> None:
+    def close(self, why: End = DELETED) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
-        self._fleet.close()
+        self._fleet.close(why)
 
     def refuse_all(self, why: Callable[[], Exception]) -> None:
         """Nothing that waits will begin."""
@@ -141,7 +157,7 @@ class Pool:
 
     def landed(self, worker: Worker) -> None:
         """Called by a worker when nothing is left of one of its runs."""
-        self._admission.end(self)
+        self._end()
         if self._waiting:
             self._dispatch()
         if self._launcher.places.wanted:
@@ -154,14 +170,14 @@ class Pool:
     def gone(self, worker: Worker, lost: int) -> None:
         """Called by a worker whose process has ended."""
         for _ in range(lost):
-            self._admission.end(self)
+            self._end()
         self._fleet.lose(worker)
         self._dispatch()
         self.tend()
 
     def holding(self, call: Call) -> AbstractContextManager[bool]:
         """Whether there is room for what comes with a call; see `Admission.holding`."""
-        return self._admission.holding(self, call.size_bytes)
+        return self._admission.holding(self.account, call.size_bytes)
 
     def refusal(self) -> Completed:
         """There is no room for one more."""
@@ -178,7 +194,7 @@ class Pool:
             fleet.check_crashes()
         # Who will be in the worker that is being started does not stand in the queue.
         room = fleet.rules.queue + (0 if has_workers else fleet.rules.concurrency)
-        if len(waiting) >= room or not self._admission.may_wait(len(waiting)):
+        if self.account.waiting >= room or not self._admission.may_wait(self.account.waiting):
             return self.refusal()
         if version != fleet.version:
             fleet.is_stale = True
@@ -204,14 +220,19 @@ class Pool:
             self._fleet.is_not_needed()
 
     def _begin(self) -> None:
-        self._admission.begin(self)
+        self._admission.begin(self.account)
+        self.running += 1
         if self.running > self._peak:  # noqa: PLR1730  # max() costs every run twice as much
             self._peak = self.running
+
+    def _end(self) -> None:
+        self.running -= 1
+        self._admission.end(self.account)
 
     def _dispatch(self) -> None:
         """Begin what can begin."""
         while self._waiting and not self._fleet.is_stale and self._fleet.with_room() is not None:
-            if not self._admission.may_begin(self):
+            if not self._admission.may_begin(self.account):
                 self._admission.line_up(self)
                 return
             self.begin_next()

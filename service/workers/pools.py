@@ -8,9 +8,11 @@ from typing import Final
 
 import structlog
 
-from service.errors import Draining
+from service.domain.names import revision_key, workspace_of
+from service.errors import Draining, WorkersUnavailable
 from service.metrics.metrics import Metrics
 from service.metrics.observation import Live, Observation, WorkerState
+from service.workers.account import Account
 from service.workers.admission import Admission
 from service.workers.caches import Caches
 from service.workers.common import Common, Source
@@ -27,6 +29,8 @@ SPARE_IDLE_S: Final = 1.0
 """A worker that was idle for less is not taken away for another workspace's backlog."""
 SWEEP_TOGETHER: Final = 50
 """So many pools are looked after before everybody else has had a turn."""
+REVISIONS_AT_ONCE: Final = 10
+"""So many revisions of a workspace have workers beside the live one: as many as an alias may name."""
 
 _log = structlog.get_logger()
 
@@ -51,6 +55,9 @@ class Pools:
         self._caches = caches
         self._metrics = metrics
         self._pools: dict[str, Pool] = {}
+        """By workspace, and by `revision_key`."""
+        self._accounts: dict[str, Account] = {}
+        """Of workspaces with pools."""
         self._again: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
@@ -67,11 +74,24 @@ class Pools:
 
     def of(self, workspace: str) -> Pool:
         """The pool of a workspace."""
-        pool = self._pools.get(workspace)
-        if pool is None:
-            pool = self._pools[workspace] = Pool(workspace, self._common)
-            self._metrics.tally(workspace)
-        return pool
+        return self._pools.get(workspace) or self._open(workspace)
+
+    def of_revision(self, workspace: str, number: int) -> Pool:
+        """The pool of a revision that is not the live one. Raises: WorkersUnavailable when too many have runs now."""
+        key = revision_key(workspace, number)
+        pool = self._pools.get(key)
+        if pool is not None:
+            return pool
+        account = self._accounts.get(workspace)
+        others = [self._pools[other] for other in account.pools if other != workspace] if account is not None else []
+        if len(others) >= REVISIONS_AT_ONCE:
+            idle = [other for other in others if not other.is_busy]
+            if not idle:
+                raise WorkersUnavailable(f"{len(others)} older revisions of {workspace!r} have runs under way already.")
+            oldest = min(idle, key=lambda other: other.idle_since)
+            oldest.close(EVICTED)
+            self._forget(oldest)
+        return self._open(key)
 
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """See `Pool.deploy`."""
@@ -83,16 +103,17 @@ class Pools:
 
     def discard(self, workspace: str) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
-        pool = self._pools.get(workspace)
-        if pool is not None:
-            pool.close()
+        account = self._accounts.get(workspace)
+        for key in account.pools if account is not None else ():
+            self._pools[key].close()
+            self._caches.drop(key)
         self._caches.drop(workspace)
         self._metrics.forget(workspace)
 
     def missed(self, workspace: str) -> None:
         """There is no such workspace on the volume: if there was one, somebody has deleted it there."""
-        pool = self._pools.get(workspace)
-        if pool is not None and pool.is_stored:
+        account = self._accounts.get(workspace)
+        if account is not None and any(self._pools[key].is_stored for key in account.pools):
             self.discard(workspace)
 
     def kill_all(self, why: End = SHUTDOWN) -> None:
@@ -119,11 +140,28 @@ class Pools:
             workers=states,
             cache_bytes=self._caches.size_bytes,
             workspaces={
-                name: Live(pool.waiting, len(pool.workers))
+                name: Live(account.waiting, account.workers)
                 for name in self._metrics.workspaces
-                if (pool := self._pools.get(name)) is not None
+                if (account := self._accounts.get(name)) is not None
             },
         )
+
+    def _open(self, key: str) -> Pool:
+        workspace = workspace_of(key)
+        account = self._accounts.get(workspace)
+        if account is None:
+            account = self._accounts[workspace] = Account(workspace)
+        pool = self._pools[key] = account.pools[key] = Pool(key, account, self._common)
+        self._metrics.tally(workspace)
+        return pool
+
+    def _forget(self, pool: Pool) -> None:
+        """There is nothing in it, or nothing more will come."""
+        account = pool.account
+        if self._pools.get(pool.key) is pool:
+            del self._pools[pool.key], account.pools[pool.key]
+            if not account.pools:
+                del self._accounts[account.workspace]
 
     async def _sweep(self) -> None:
         while True:
@@ -134,11 +172,11 @@ class Pools:
                 except Exception:  # noqa: BLE001  # a side task: it must not end, and nobody else would hear of it
                     _log.exception("sweep failed", workspace=name)
                 if pool.is_empty:
-                    del self._pools[name]
+                    self._forget(pool)
                 if number % SWEEP_TOGETHER == 0:
                     await asyncio.sleep(0)
             if self._metrics.is_crowded:
-                for name in [name for name in self._metrics.workspaces if name not in self._pools]:
+                for name in [name for name in self._metrics.workspaces if name not in self._accounts]:
                     self._metrics.forget(name)
 
     async def _end(self) -> None:

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Final
 
 from service.domain.outcome import Outcome, Rejected
+from service.workers.account import Account
 from service.workers.admission import Admission
 from service.workers.alarm import NEVER, Alarm
 from service.workers.flights import Call, Flight
@@ -38,8 +39,9 @@ class Ticket:
 class Waiting:
     """The queue. A run whose time has run out is answered here; every other leaves by `pop` or `remove`."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, account: Account) -> None:
         self._admission = admission
+        self._account = account
         self._turns = Turns()
         self._loop = asyncio.get_running_loop()
         self._tickets: OrderedDict[int, Ticket] = OrderedDict()
@@ -70,6 +72,7 @@ class Waiting:
         ticket = Ticket(self._number, call, self._loop.create_future(), since=now, until=until, is_cold=is_cold)
         self._tickets[ticket.number] = ticket
         self._admission.waiting += 1
+        self._account.waiting += 1
         self._alarm.set(until)
         return ticket
 
@@ -97,6 +100,7 @@ class Waiting:
 
     def _left(self) -> None:
         self._admission.waiting -= 1
+        self._account.waiting -= 1
         if not self._tickets:
             self._alarm.cancel()
 

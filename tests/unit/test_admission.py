@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from service.domain.outcome import Rejected
+from service.workers.account import Account
 from service.workers.admission import Admission
 from service.workers.crashes import BACK_OFF_MAX_S, BACK_OFF_S, CRASHES_MAX, FORGET_S, WINDOW_S, Crashes
 from service.workers.flights import Call
@@ -22,6 +23,10 @@ class Claimant:
     held_bytes: int = 0
     began: list["Claimant"] = field(default_factory=list)
     has_room: bool = True
+
+    @property
+    def account(self) -> "Claimant":
+        return self
 
     def begin_next(self) -> bool:
         if not self.waiting or not self.has_room:
@@ -87,7 +92,7 @@ def test_requests_of_one_workspace_may_not_fill_the_memory_of_the_service() -> N
 
 async def test_the_queue_is_in_order_and_counts_for_the_whole_service() -> None:
     admission = Admission(runs_max=1, waiting_max=90, held_max_bytes=100)
-    waiting = Waiting(admission)
+    waiting = Waiting(admission, Account("w"))
     tickets = [waiting.append(CALL, timeout_ms=60_000, is_cold=False) for _ in range(4)]
     assert admission.waiting == len(waiting) == 4
     waiting.remove(tickets[1])
@@ -97,7 +102,7 @@ async def test_the_queue_is_in_order_and_counts_for_the_whole_service() -> None:
 
 
 async def test_a_shorter_wait_behind_a_longer_one_ends_in_its_own_time() -> None:
-    waiting = Waiting(Admission(runs_max=1, waiting_max=90, held_max_bytes=100))
+    waiting = Waiting(Admission(runs_max=1, waiting_max=90, held_max_bytes=100), Account("w"))
     long, short = (waiting.append(CALL, timeout_ms=timeout_ms, is_cold=False) for timeout_ms in (60_000, 20))
     assert await short.outcome == Rejected("waited too long", 1)
     assert not long.outcome.done()
@@ -105,7 +110,7 @@ async def test_a_shorter_wait_behind_a_longer_one_ends_in_its_own_time() -> None
 
 
 async def test_who_cannot_be_run_is_told_each_with_an_exception_of_its_own() -> None:
-    waiting = Waiting(Admission(runs_max=1, waiting_max=90, held_max_bytes=100))
+    waiting = Waiting(Admission(runs_max=1, waiting_max=90, held_max_bytes=100), Account("w"))
     tickets = [waiting.append(CALL, timeout_ms=60_000, is_cold=False) for _ in range(2)]
     waiting.refuse(lambda: ValueError("x"))
     raised = await asyncio.gather(*(ticket.outcome for ticket in tickets), return_exceptions=True)

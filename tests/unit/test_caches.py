@@ -209,3 +209,16 @@ def test_an_empty_cache_leaves_nothing() -> None:
     caches.release(caches.hold("w"))
     assert not caches._caches
     assert not caches._unused
+
+
+def test_the_caches_of_all_revisions_of_a_workspace_have_the_room_of_one() -> None:
+    caches = _caches(10_000)
+    live, older = caches.hold("w"), caches.hold("w@3")
+    other = caches.hold("other")
+    assert live.apply(_op("set", key=b"sk", value=b"x" * 6000))[0] == "done"
+    assert older.apply(_op("set", key=b"sk", value=b"x" * 6000))[0] == "full"
+    assert other.apply(_op("set", key=b"sk", value=b"x" * 6000))[0] == "done"
+    assert caches.spenders(live.share, 0.0) == caches.spenders(older.share, 0.0)
+    caches.release(live)  # what no worker uses makes room
+    assert older.apply(_op("set", key=b"sk", value=b"x" * 6000))[0] == "done"
+    assert len(caches.hold("w")) == 0
