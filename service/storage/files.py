@@ -116,7 +116,8 @@ def exists(name: str, *, folder: int) -> bool:
 class Replacer:
     """Writes whole files in place of others: a reader sees the old one or the new one, whenever it looks.
 
-    One at a time owns a volume: temporary files that are not its own are left over from a crash.
+    Who writes a definition holds the lock of its workspace: temporary files that are not its own are left over from a
+    crash, or a bundle of the definition that is just being replaced.
     """
 
     def __init__(self) -> None:

@@ -7,10 +7,11 @@ file is not read. A workspace whose files cannot be used is broken; no other is.
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
@@ -22,6 +23,8 @@ from service.domain.yaml import YamlError, dump_yaml, load_yaml
 from service.errors import InvalidRequest, Problem, VolumeUnavailable, WorkspaceBroken, WorkspaceNotFound
 from service.storage import files
 from service.storage.files import Signature
+from service.storage.listing import workspace_names
+from service.storage.locks import Lock
 from service.storage.reasons import NOT_THE_FILES, reason_of, summary_of, unreadable
 from service.storage.root import Root
 from service.threads import started_threads
@@ -32,6 +35,7 @@ YAML_PER_DOCUMENT: Final = 8
 """A definition as YAML, indented, may have so many times the bytes it was sent with."""
 BUNDLE_PER_DOCUMENT: Final = 16
 THREADS: Final = 8
+LOCK_TIMEOUT_S: Final = 30.0
 PARSED_MAX_BYTES: Final = 64 * 2**20
 """Text of the definitions that are kept parsed."""
 
@@ -50,7 +54,8 @@ class Stored:
 
 
 class Volume:
-    """The definitions on disk. One process at a time; changes of one workspace are for the caller to put in order.
+    """The definitions on disk. Several services may have one volume: each sees at its next look what another has
+    changed, and who changes a workspace holds its lock meanwhile. Within a service, that is for the caller to order.
 
     A call that is cancelled ends when its work on the disk does, so that a lock held around it means something.
     """
@@ -115,6 +120,16 @@ class Volume:
             self._fresh[name] = stored
         return stored
 
+    @asynccontextmanager
+    async def locked(self, name: str) -> AsyncIterator[None]:
+        """No other service changes this workspace meanwhile. Raises: VolumeUnavailable."""
+        lock = Lock(name)
+        try:
+            await lock.take(root=self._root.fd, timeout_s=LOCK_TIMEOUT_S, in_thread=self._in_thread)
+            yield
+        finally:
+            lock.release()
+
     async def read_bundle(self, name: str) -> bytes:
         """What was compiled from the definition, or nothing if there is nothing usable. Not flushed, hence unproven:
         after a power cut it can hold anything.
@@ -159,7 +174,9 @@ class Volume:
         Raises: VolumeUnavailable.
         """
         try:
-            return await self._in_thread(self._names, after, limit, only)
+            return await self._in_thread(
+                partial(workspace_names, DEFINITION, root=self._root.fd, after=after, limit=limit, only=only)
+            )
         except OSError as error:
             raise unreadable(error) from error
 
@@ -276,19 +293,3 @@ class Volume:
         with suppress(OSError):  # somebody keeps something of their own in it
             os.rmdir(name, dir_fd=self._root.fd)
         return True
-
-    def _names(self, after: str | None, limit: int, only: Callable[[str], bool]) -> tuple[list[str], bool]:
-        # A descriptor of its own: listings of one descriptor share their position.
-        with files.open_folder(".", parent=self._root.fd) as root, os.scandir(root) as entries:
-            folders = sorted(
-                entry.name
-                for entry in entries
-                if is_workspace_name(entry.name) and entry.name > (after or "") and entry.is_dir(follow_symlinks=False)
-            )
-        found: list[str] = []
-        for name in filter(only, folders):
-            if files.exists(f"{name}/{DEFINITION}", folder=self._root.fd):
-                if len(found) == limit:
-                    return found, True
-                found.append(name)
-        return found, False
