@@ -20,9 +20,13 @@ from service.http.skep import SKEP, Skep
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
+from service.usecases.aliases import Aliases
 from service.usecases.definitions import Definitions
 from service.usecases.deploy import Deploy
+from service.usecases.ledger import Ledger
 from service.usecases.rebuild import rebuild_bundles
+from service.usecases.releases import Releases
+from service.usecases.revisions import Revisions
 from service.usecases.run import Run
 from service.usecases.warm import warm_floors
 from service.wiring_access import wire_access
@@ -63,12 +67,16 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     database = skep.database = Database(settings.database_path)
     changes = skep.changes = Changes(database)
     keyring = wire_access(skep)
+    releases = skep.releases = Releases(database)
+    releases.follow(changes)
+    revisions = skep.revisions = Revisions(database, volume)
+    revisions.follow(changes)
     await volume.open()
     group.open()
     try:
         await database.open()
         async with changes.running(), keyring.running(), _egress(settings, resolve) as egress, zygote.running():
-            definitions = Definitions(volume, _bounds(settings))
+            definitions = Definitions(volume, revisions, _bounds(settings))
             pools = Pools(
                 zygote,
                 _limits(settings, egress),
@@ -90,8 +98,10 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
             skep.metrics.observe_usage(sampler.usage)
             watch = skep.volume_watch = VolumeWatch(volume)
             async with pools.running(), sampler.running(), watch.running():
-                skep.volume, skep.deploy = volume, Deploy(volume, pools, definitions)
-                skep.run = Run(volume, pools, skep.metrics, timeout_max_ms=settings.run_timeout_ms)
+                skep.aliases = Aliases(database, volume, releases)
+                ledger = Ledger(database, volume, keep=settings.revisions_max)
+                skep.volume, skep.deploy = volume, Deploy(volume, pools, definitions, ledger, revisions)
+                skep.run = Run(volume, pools, skep.metrics, releases, revisions, timeout_max_ms=settings.run_timeout_ms)
                 skep.lifecycle.on_grace_over = pools.kill_all
                 starting = asyncio.create_task(_become_ready(skep, pools, definitions))
                 yield

@@ -7,6 +7,8 @@ SkepError
 │   ├── WorkspaceNotFound
 │   ├── FunctionNotFound
 │   ├── KeyNotFound
+│   ├── RevisionNotFound
+│   ├── AliasNotFound
 │   └── RouteNotFound
 ├── MethodRefused             the route exists, not for this method
 ├── UnsupportedMediaType
@@ -21,6 +23,7 @@ SkepError
 ├── Forbidden                 the key is good, for less than this
 ├── KeyNameTaken              two keys that are good have different names
 ├── AccessTooOpen             other machines could come in, and nobody would need a key
+├── FunctionDisabled          somebody has said that it is not to run
 ├── JailTooWeak               the machine gives less than the operator asks for
 ├── WorkersUnavailable        no worker can be had: the zygote cannot fork, or there is no room
 ├── WorkersCrash              this workspace's workers die as soon as they run; new ones wait a while
@@ -86,10 +89,25 @@ class WorkspaceNotFound(NotFound):
 
 
 class FunctionNotFound(NotFound):
-    """The workspace has no function of this name."""
+    """The workspace, or that revision of it, has no function of this name."""
 
-    def __init__(self, workspace: str, function: str) -> None:
-        super().__init__(f"The workspace {workspace!r} has no function named {function!r}.")
+    def __init__(self, workspace: str, function: str, revision: int | None = None) -> None:
+        whose = f"The workspace {workspace!r}" if revision is None else f"Revision {revision} of {workspace!r}"
+        super().__init__(f"{whose} has no function named {function!r}.")
+
+
+class RevisionNotFound(NotFound):
+    """The workspace has no revision of this number: there never was one, or it is too old."""
+
+    def __init__(self, workspace: str, number: int) -> None:
+        super().__init__(f"The workspace {workspace!r} has no revision {number}.")
+
+
+class AliasNotFound(NotFound):
+    """The workspace has no alias of this name."""
+
+    def __init__(self, workspace: str, alias: str) -> None:
+        super().__init__(f"The workspace {workspace!r} has no alias named {alias!r}.")
 
 
 class KeyNotFound(NotFound):
@@ -179,6 +197,13 @@ class AccessTooOpen(SkepError):
             f"HOST={host} lets other machines in, and nobody would need a key. Set ADMIN_KEY (`openssl rand -hex 32` "
             "prints a good one), or make a key with `skep keys create`; AUTH=off is for those who want it so."
         )
+
+
+class FunctionDisabled(SkepError):
+    """The function is there, and is not to run until it is enabled again."""
+
+    def __init__(self, workspace: str, function: str) -> None:
+        super().__init__(f"The function {function!r} of the workspace {workspace!r} is disabled.")
 
 
 class JailTooWeak(SkepError):

@@ -86,3 +86,5 @@ class Completed(msgspec.Struct, frozen=True):
     queue_ms: float
     cold_ms: float | None
     """The start of a worker, if the run had to wait for one."""
+    revision: int | None = None
+    """What it ran, where that was chosen: by its caller, or by an alias."""

@@ -33,6 +33,12 @@ def wants_yaml(request: web.Request, *, default: bool = False) -> bool:
     return default if yaml == json else yaml > json
 
 
+def prefers(request: web.Request, kind: str, *, over: str) -> bool:
+    """Whether the caller would rather have this media type than that, which it gets when it says nothing."""
+    accept = request.headers.get("Accept")
+    return accept is not None and _quality(accept, kind) > _quality(accept, over)
+
+
 def _tags(request: web.Request, header: str, *, weak: bool) -> frozenset[str] | None:
     """Revisions in a header, "*" for any; None without the header. What is no tag matches nothing."""
     given = request.headers.getall(header, None)

@@ -7,13 +7,15 @@ from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import audit, keys_api, runs, system, workspaces
+from service.http import aliases, audit, keys_api, revisions, runs, system, workspaces
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
 from service.http.skep import Skep
 
 _WORKSPACE: Final = "/v2/functions/{workspace}"
 _FUNCTION: Final = "/v2/functions/{workspace}/functions/{function}"
+_REVISION: Final = "/v2/functions/{workspace}/revisions/{revision}"
+_ALIAS: Final = "/v2/functions/{workspace}/aliases/{alias}"
 
 
 class Route(NamedTuple):
@@ -45,6 +47,16 @@ ROUTES: Final = (
     Route("GET", "/v2/keys/{id}", keys_api.read_key, Need.ADMIN),
     Route("DELETE", "/v2/keys/{id}", keys_api.revoke_key, Need.ADMIN),
     Route("GET", "/v2/audit", audit.list_audit, Need.ADMIN),
+    Route("POST", f"{_FUNCTION}/disable", aliases.disable_function, Need.DEPLOY),
+    Route("POST", f"{_FUNCTION}/enable", aliases.enable_function, Need.DEPLOY),
+    Route("GET", f"{_WORKSPACE}/revisions", revisions.list_revisions, Need.READ),
+    Route("GET", _REVISION, revisions.read_revision, Need.READ),
+    Route("GET", f"{_REVISION}/diff", revisions.diff_revisions, Need.READ),
+    Route("POST", f"{_REVISION}/activate", revisions.activate_revision, Need.DEPLOY),
+    Route("GET", f"{_WORKSPACE}/aliases", aliases.list_aliases, Need.READ),
+    Route("GET", _ALIAS, aliases.read_alias, Need.READ),
+    Route("PUT", _ALIAS, aliases.set_alias, Need.DEPLOY),
+    Route("DELETE", _ALIAS, aliases.delete_alias, Need.DEPLOY),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

@@ -8,7 +8,9 @@ from aiohttp import web
 from service.domain.outcome import Completed, Returned
 from service.domain.values import PROBLEMS_MAX, must_be, shown
 from service.errors import InvalidRequest, Problem
+from service.http.aliases import wanted_revision
 from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
+from service.http.changing import REVISION
 from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
 from service.http.responses import RunResponse
@@ -46,13 +48,18 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
         del body  # a megabyte, perhaps, for as long as the run waits
         run_id = new_id()
-        completed = await skep.run.function(workspace, function, run_id=run_id, parameters_json=parameters_json)
+        revision = wanted_revision(request) if "?" in request.raw_path else None
+        completed = await skep.run.function(
+            workspace, function, run_id=run_id, parameters_json=parameters_json, revision=revision
+        )
         return _respond(completed, run_id)
 
 
 async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run."""
     workspace = workspace_name(request)
+    if "revision" in request.query:
+        raise InvalidRequest([Problem("query.revision", "is for functions; a body runs once, beside what is live")])
     skep.lifecycle.check()
     body = await _json_body(skep, request)
     with skep.lifecycle:
@@ -118,10 +125,15 @@ def _respond(completed: Completed, run_id: str) -> web.StreamResponse:
             logs_json(outcome.logs),
             repr(duration_ms).encode(),
         )
-        return RunResponse(body, run_id=run_id, server_timing=_timing(completed, duration_ms))
+        returned = RunResponse(body, run_id=run_id, server_timing=_timing(completed, duration_ms))
+        if completed.revision is not None:
+            returned.headers[REVISION] = str(completed.revision)
+        return returned
     response = outcome_response(outcome)
     response.headers["x-run-id"] = run_id
     response.headers["server-timing"] = _timing(completed, getattr(outcome, "duration_ms", 0.0))
+    if completed.revision is not None:
+        response.headers[REVISION] = str(completed.revision)
     return response
 
 

@@ -14,7 +14,10 @@ from service.metrics.metrics import Metrics
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
+from service.usecases.aliases import Aliases
 from service.usecases.deploy import Deploy
+from service.usecases.releases import Releases
+from service.usecases.revisions import Revisions
 from service.usecases.run import Run
 from service.workers.zygote import Zygote
 
@@ -29,6 +32,9 @@ class Skep:
     volume: Volume
     volume_watch: VolumeWatch
     deploy: Deploy
+    revisions: Revisions
+    releases: Releases
+    aliases: Aliases
     run: Run
     zygote: Zygote
 

@@ -1,5 +1,6 @@
 """Definitions as workers load them: what the volume has, and what was compiled from it."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +10,7 @@ from service.domain.pool import PoolBounds
 from service.domain.workspace import Workspace
 from service.errors import WorkspaceNotFound
 from service.storage.workspaces import Volume
+from service.usecases.revisions import Revisions
 from service.workers.launcher import Package
 
 ABSENT: Final = "absent"
@@ -20,12 +22,15 @@ _log = structlog.get_logger()
 class Definitions:
     """What workers are started from."""
 
-    def __init__(self, volume: Volume, bounds: PoolBounds) -> None:
+    def __init__(self, volume: Volume, revisions: Revisions, bounds: PoolBounds) -> None:
         self._volume = volume
+        self._revisions = revisions
         self.bounds = bounds
 
     async def find(self, name: str) -> Package:
-        """What a workspace is now. Raises: WorkspaceBroken."""
+        """What a workspace is now, or a revision of it was, by its key. Raises: WorkspaceBroken, RevisionNotFound."""
+        if "@" in name:
+            return await self._find_revision(name)
         try:
             stored = await self._volume.read(name)
         except WorkspaceNotFound:
@@ -39,6 +44,19 @@ class Definitions:
             network=package.network, rules=package.rules,
         )  # fmt: skip
 
+    async def _find_revision(self, key: str) -> Package:
+        workspace, _, number = key.partition("@")
+        revision = await self._revisions.to_run(workspace, int(number))
+        package, version = self.package(revision), self.version_of(revision)
+        # Nothing is kept warm of what is not live.
+        rules = replace(package.rules, floor=0)
+        return replace(package, bundle=self._revisions.bundle(key, version), version=version, rules=rules)
+
+    @staticmethod
+    def version_of(revision: Workspace) -> Hashable:
+        """What a revision that is not live is known by in its pool."""
+        return revision.revision
+
     def package(self, workspace: Workspace) -> Package:
         """A definition that is not on the volume yet, and not compiled."""
         return Package(
@@ -49,6 +67,9 @@ class Definitions:
     async def keep(self, name: str, package: Package) -> None:
         """Keep what was compiled. It can be compiled again, so that a volume that will not take it is no failure."""
         if package.version == ABSENT:
+            return
+        if "@" in name:
+            self._revisions.keep_bundle(name, package.version, package.bundle)
             return
         try:
             await self._volume.write_bundle(name, package.bundle)

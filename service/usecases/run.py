@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
+import msgspec
+
 from service.domain.outcome import Completed
 from service.domain.source_lines import pointed
+from service.domain.workspace import Workspace
 from service.errors import (
     CompilationFailed,
     FunctionNotFound,
@@ -18,8 +21,10 @@ from service.errors import (
 )
 from service.metrics.metrics import Metrics
 from service.metrics.outcomes import count
-from service.storage.workspaces import Volume
-from service.usecases.definitions import ABSENT
+from service.storage.workspaces import Stored, Volume
+from service.usecases.definitions import ABSENT, Definitions
+from service.usecases.releases import Releases
+from service.usecases.revisions import Revisions
 from service.workers.common import NotStarted
 from service.workers.contract import WorkerDied
 from service.workers.flights import Call
@@ -33,28 +38,42 @@ LARGE_BYTES: Final = 16 * 1024
 class Run:
     """The running verbs."""
 
-    def __init__(self, volume: Volume, pools: Pools, metrics: Metrics, *, timeout_max_ms: int) -> None:
+    def __init__(  # noqa: PLR0913  # where functions come from, what decides which, where they run
+        self,
+        volume: Volume,
+        pools: Pools,
+        metrics: Metrics,
+        releases: Releases,
+        revisions: Revisions,
+        *,
+        timeout_max_ms: int,
+    ) -> None:
         self._volume = volume
+        self._releases = releases
+        self._revisions = revisions
         self._pools = pools
         self._metrics = metrics
         self._timeout_max_ms = timeout_max_ms
 
-    async def function(self, workspace: str, function: str, *, run_id: str, parameters_json: bytes) -> Completed:
-        """Run a stored function. Raises: WorkspaceNotFound, FunctionNotFound, WorkspaceBroken, VolumeUnavailable,
-        WorkersUnavailable, WorkersCrash, Draining.
+    async def function(
+        self, workspace: str, function: str, *, run_id: str, parameters_json: bytes, revision: str | None = None
+    ) -> Completed:
+        """Run a stored function; `revision`: by number or alias, not what is live. Raises: WorkspaceNotFound,
+        FunctionNotFound, FunctionDisabled, RevisionNotFound, AliasNotFound, WorkspaceBroken, VolumeUnavailable,
+        DatabaseUnavailable, WorkersUnavailable, WorkersCrash, Draining.
         """
         try:
             stored = await self._volume.read(workspace)
         except SkepError as error:
             self._was_not_read(workspace, error)
             raise
-        try:
-            timeout_ms = stored.workspace.timeouts_ms[function]
-        except KeyError:
-            raise FunctionNotFound(workspace, function) from None
-        timeout_ms = self._timeout_max_ms if timeout_ms is None else min(timeout_ms, self._timeout_max_ms)
-        call = Call(run_id, parameters_json, timeout_ms, function)
-        return await self._run(workspace, call, stored.signature, stored.workspace.sources)
+        if revision is not None or workspace in self._releases.unusual:
+            number = self._releases.choose(workspace, function, revision)
+            if number is not None:
+                call = Call(run_id, parameters_json, 0, function)
+                return await self._run_revision(stored, call, number)
+        call = Call(run_id, parameters_json, self._timeout_ms(stored.workspace, function), function)
+        return await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
 
     async def inline(self, workspace: str, code: str, *, run_id: str, parameters_json: bytes) -> Completed:
         """Run a body once, with the workspace's functions and cache in scope if it exists. Raises: as `function`."""
@@ -63,17 +82,36 @@ class Run:
             stored = await self._volume.read(workspace)
         except WorkspaceNotFound as error:
             self._was_not_read(workspace, error)
-            return await self._run(workspace, call, ABSENT, dict)
+            return await self._run(self._pools.of(workspace), call, ABSENT, dict)
         except SkepError as error:
             self._was_not_read(workspace, error)
             raise
-        return await self._run(workspace, call, stored.signature, stored.workspace.sources)
+        return await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
+
+    async def _run_revision(self, stored: Stored, call: Call, number: int) -> Completed:
+        name = stored.workspace.name
+        workspace = await self._revisions.to_run(name, number)
+        timeout_ms = self._timeout_ms(workspace, call.function, revision=number)
+        call = msgspec.structs.replace(call, timeout_ms=timeout_ms)
+        # What is live has workers already, and a cache.
+        is_live = workspace.revision == stored.workspace.revision
+        pool = self._pools.of(name) if is_live else self._pools.of_revision(name, number)
+        version = stored.signature if is_live else Definitions.version_of(workspace)
+        completed = await self._run(pool, call, version, workspace.sources)
+        return msgspec.structs.replace(completed, revision=number)
+
+    def _timeout_ms(self, workspace: Workspace, function: str, *, revision: int | None = None) -> int:
+        try:
+            timeout_ms = workspace.timeouts_ms[function]
+        except KeyError:
+            raise FunctionNotFound(workspace.name, function, revision) from None
+        return self._timeout_max_ms if timeout_ms is None else min(timeout_ms, self._timeout_max_ms)
 
     async def _run(
-        self, workspace: str, call: Call, version: Hashable, sources: Callable[[], Mapping[str, str]]
+        self, pool: Pool, call: Call, version: Hashable, sources: Callable[[], Mapping[str, str]]
     ) -> Completed:
+        workspace = pool.workspace
         tally = self._metrics.tally(workspace)
-        pool = self._pools.of(workspace)
         is_large = _is_large(call)
         # What nearly every run does is done here and not called: a coroutine more is a microsecond.
         flight = None if is_large else pool.begin(call, version)

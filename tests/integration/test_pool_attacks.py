@@ -161,22 +161,22 @@ async def test_who_waited_for_a_place_in_vain_leaves_nothing_behind() -> None:
 
 async def test_a_change_whose_caller_has_left_before_its_turn_is_not_made() -> None:
     nothing: Any = None
-    deploy = Deploy(nothing, nothing, nothing)
+    deploy = Deploy(nothing, nothing, nothing, nothing, nothing)
     turn, made = asyncio.Event(), []
 
     async def change(name: str) -> None:
         await turn.wait()
         made.append(name)
 
-    first = asyncio.create_task(deploy._in_turn("w", lambda: change("a")))
-    second = asyncio.create_task(deploy._in_turn("w", lambda: change("b")))
+    first = asyncio.create_task(deploy._in_turn("w", lambda: change("a"), is_exclusive=False))
+    second = asyncio.create_task(deploy._in_turn("w", lambda: change("b"), is_exclusive=False))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     for task in (first, second):
         task.cancel()
     turn.set()
     await asyncio.gather(first, second, return_exceptions=True)
-    await deploy._in_turn("w", lambda: change("c"))
+    await deploy._in_turn("w", lambda: change("c"), is_exclusive=False)
     assert made == ["a", "c"]
 
 

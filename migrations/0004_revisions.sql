@@ -1,0 +1,38 @@
+-- Every definition that was deployed, as it was. What is live stands on the volume; `live` says which of these that was.
+CREATE TABLE revisions (
+    id INTEGER PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    number INTEGER NOT NULL CHECK (number > 0),
+    etag TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    functions TEXT NOT NULL CHECK (json_valid(functions)),
+    created_ms INTEGER NOT NULL,
+    key TEXT,
+    message TEXT,
+    UNIQUE (workspace, number)
+) STRICT;
+
+CREATE TRIGGER revisions_are_immutable BEFORE UPDATE ON revisions
+BEGIN
+    SELECT RAISE(ABORT, 'a revision is never changed');
+END;
+
+CREATE TABLE live (
+    workspace TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    etag TEXT NOT NULL
+) STRICT;
+
+-- `targets`: an object of weights by revision number, as JSON.
+CREATE TABLE aliases (
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    targets TEXT NOT NULL CHECK (json_valid(targets)),
+    PRIMARY KEY (workspace, name)
+) STRICT;
+
+CREATE TABLE disabled_functions (
+    workspace TEXT NOT NULL,
+    function TEXT NOT NULL,
+    PRIMARY KEY (workspace, function)
+) STRICT;
