@@ -23,6 +23,8 @@ class PoolRules:
     """Runs that may wait."""
     timeout_ms: int = 10_000
     """For so long."""
+    runs: int = 0
+    """Runs under way in all workers, where the workspace limits itself; 0 for as many as there is room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,15 @@ class Crew(Protocol):
 
     @property
     def workers(self) -> Sized: ...
+
     @property
     def is_busy(self) -> bool: ...
+
+    @property
+    def waited_s(self) -> float: ...
+
+    def dispatch(self) -> None:
+        """Begin what can begin."""
 
 
 class Account:
@@ -36,3 +43,8 @@ class Account:
     def workers_beside(self, key: str) -> int:
         """Those of other pools that are in use. What is idle there is in nobody's way: it goes when room is wanted."""
         return sum(len(pool.workers) for other, pool in self.pools.items() if other != key and pool.is_busy)
+
+    def take_turns(self) -> None:
+        """Begin what can begin: pools share a quota, and who has waited longest comes first."""
+        for pool in sorted(self.pools.values(), key=lambda pool: pool.waited_s, reverse=True):
+            pool.dispatch()

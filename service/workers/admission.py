@@ -1,7 +1,7 @@
 """How many runs the whole service takes on, and whose turn it is when there is room for one more."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -32,7 +32,16 @@ class Admission:
     delays one with a single run by one turn.
     """
 
-    def __init__(self, *, runs_max: int, waiting_max: int, held_max_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        runs_max: int,
+        waiting_max: int,
+        held_max_bytes: int,
+        quota_of: Callable[[str], int] = lambda _workspace: 0,
+    ) -> None:
+        self.quota_of = quota_of
+        """Runs that one workspace may have under way; 0 for as many as there is room for."""
         self.running = 0
         self.waiting = 0
         self._held_bytes = 0

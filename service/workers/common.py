@@ -39,6 +39,10 @@ class Common:
 class FleetOwner(Owner, Protocol):
     """Who runs something in the workers."""
 
+    @property
+    def is_at_quota(self) -> bool:
+        """Whether nothing may begin, however many workers there were."""
+
     def adopted(self, worker: Worker) -> None:
         """There is one more."""
 

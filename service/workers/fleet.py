@@ -196,7 +196,9 @@ class Fleet:
         return workers < ceil and workers + self._account.workers_beside(self._key) < ceil
 
     def _has_backlog(self) -> bool:
-        return self._is_saturated or (self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None)
+        return self._is_saturated or (
+            self._waiting.waited_s() >= BACKLOG_S and self.with_room() is None and not self._owner.is_at_quota
+        )
 
     async def _start(self) -> None:
         """Start workers for as long as there is a need for one."""

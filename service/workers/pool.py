@@ -10,6 +10,7 @@ from typing import Final
 
 from service.domain.outcome import Completed, Outcome, Rejected
 from service.domain.pool import PoolRules
+from service.domain.quotas import narrowed
 from service.errors import FunctionNotFound, WorkspaceNotFound
 from service.workers.account import Account
 from service.workers.common import Common, NotStarted
@@ -40,6 +41,8 @@ class Pool:
         self._fleet = Fleet(key, account, common, self._waiting, owner=self)
         self._peak = 0
         """Runs at once, waiting ones included, since the last sweep."""
+        self._quota = common.admission.quota_of(self.workspace)
+        """Runs under way in all pools of the workspace; 0 for as many as there is room for."""
 
     @property
     def rules(self) -> PoolRules:
@@ -67,9 +70,19 @@ class Pool:
         return len(self._waiting)
 
     @property
+    def is_at_quota(self) -> bool:
+        """Whether its workspace has as many runs under way as it may have, however much room there is."""
+        return 0 < self._quota <= self.account.running
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing that is worth remembering."""
         return not self.is_busy and not self.account.held_bytes and self._fleet.is_empty
+
+    @property
+    def waited_s(self) -> float:
+        """How long the run has waited that has waited longest."""
+        return self._waiting.waited_s()
 
     @property
     def is_busy(self) -> bool:
@@ -89,6 +102,7 @@ class Pool:
         fleet = self._fleet
         if (
             not self._waiting
+            and not (self._quota and self.is_at_quota)
             and (version is fleet.version or version == fleet.version)
             and self._admission.may_begin(self.account)
             and (worker := fleet.with_room()) is not None
@@ -96,6 +110,11 @@ class Pool:
             self._begin()
             return worker.launch(call, self._loop.create_future())
         return None
+
+    def look_up_quota(self) -> None:
+        """It may be another one. Runs that are beyond it go on; nothing begins until there are fewer."""
+        self._quota = narrowed(self._admission.quota_of(self.workspace), self._fleet.rules.runs)
+        self.dispatch()
 
     async def deploy(self, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """See `Fleet.deploy`."""
@@ -121,12 +140,13 @@ class Pool:
 
     def sweep(self, *, inactive_s: float) -> None:
         """What is to be done now and then."""
-        self._fleet.sweep(peak=self._peak, inactive_s=inactive_s)
+        peak = min(self._peak, self._quota) if self._quota else self._peak
+        self._fleet.sweep(peak=peak, inactive_s=inactive_s)
         self._peak = self.running + len(self._waiting)
 
     def begin_next(self) -> bool:
         """Begin the run that has waited longest, if there is one and a worker with room for it."""
-        if not self._waiting or self._fleet.is_stale:
+        if not self._waiting or self._fleet.is_stale or self.is_at_quota:
             return False
         worker = self._fleet.with_room()
         if worker is None:
@@ -141,7 +161,7 @@ class Pool:
 
     def adopted(self, worker: Worker) -> None:
         """Called by the fleet when it has one more."""
-        self._dispatch()
+        self.dispatch()
         self._launcher.offer_place(worker)
 
     def renewed(self) -> None:
@@ -153,26 +173,26 @@ class Pool:
             name = ticket.call.function
             if functions is not None and ticket.call.code is None and name not in functions:
                 self._waiting.answer(ticket, FunctionNotFound(self.workspace, name))
-        self._dispatch()
+        self.look_up_quota()
 
     def landed(self, worker: Worker) -> None:
         """Called by a worker when nothing is left of one of its runs."""
         self._end()
-        if self._waiting:
-            self._dispatch()
+        if self.account.waiting:
+            self.account.take_turns()
         if self._launcher.places.wanted:
             self._launcher.offer_place(worker)
 
     def heard(self, worker: Worker) -> None:  # noqa: ARG002  # any of them may have room now
         """Called by a worker that is no longer stuck."""
-        self._dispatch()
+        self.dispatch()
 
     def gone(self, worker: Worker, lost: int) -> None:
         """Called by a worker whose process has ended."""
         for _ in range(lost):
             self._end()
         self._fleet.lose(worker)
-        self._dispatch()
+        self.account.take_turns()
         self.tend()
 
     def holding(self, call: Call) -> AbstractContextManager[bool]:
@@ -200,7 +220,7 @@ class Pool:
             fleet.is_stale = True
         ticket = waiting.append(call, timeout_ms=fleet.rules.timeout_ms, is_cold=not has_workers)
         self._peak = max(self._peak, self.running + len(waiting))
-        self._dispatch()
+        self.dispatch()
         self.tend()
         if has_workers and len(waiting) == 1:
             self._loop.call_later(BACKLOG_S, self.tend)
@@ -229,9 +249,11 @@ class Pool:
         self.running -= 1
         self._admission.end(self.account)
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
         """Begin what can begin."""
-        while self._waiting and not self._fleet.is_stale and self._fleet.with_room() is not None:
+        while (
+            self._waiting and not self._fleet.is_stale and not self.is_at_quota and self._fleet.with_room() is not None
+        ):
             if not self._admission.may_begin(self.account):
                 self._admission.line_up(self)
                 return

@@ -116,6 +116,18 @@ class Pools:
         if account is not None and any(self._pools[key].is_stored for key in account.pools):
             self.discard(workspace)
 
+    def look_up_quota(self, workspace: str | None) -> None:
+        """A workspace may have another one; None for all of them."""
+        for pool in tuple(self._pools.values()):
+            if workspace is None or pool.workspace == workspace:
+                pool.look_up_quota()
+                pool.tend()
+
+    def runs_of(self, workspace: str) -> tuple[int, int]:
+        """Its runs under way, and those that wait."""
+        account = self._accounts.get(workspace)
+        return (0, 0) if account is None else (account.running, account.waiting)
+
     def kill_all(self, why: End = SHUTDOWN) -> None:
         """End every worker, whatever it is doing, and start no more; runs in them are lost, for this reason."""
         self._launcher.places.close()
