@@ -13,17 +13,22 @@ from service.broker.egress import Egress, open_egress
 from service.broker.resolver import Resolve, system_resolve
 from service.database.changes import Changes
 from service.database.database import Database
+from service.database.quotas import QuotaTable
 from service.domain.egress import Policy
 from service.domain.pool import PoolBounds, PoolRules
+from service.domain.quotas import Quotas
 from service.http.routes import all_routes
 from service.http.skep import SKEP, Skep
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
 from service.usecases.aliases import Aliases
+from service.usecases.creations import Creations
 from service.usecases.definitions import Definitions
 from service.usecases.deploy import Deploy
 from service.usecases.ledger import Ledger
+from service.usecases.meter import Meter
+from service.usecases.rates import Rates
 from service.usecases.rebuild import rebuild_bundles
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
@@ -71,19 +76,22 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     releases.follow(changes)
     revisions = skep.revisions = Revisions(database, volume)
     revisions.follow(changes)
+    quotas = skep.quotas = QuotaTable(database, changes, _quotas(settings))
+    rates = skep.rates = Rates(quotas.of)
     await volume.open()
     group.open()
     try:
         await database.open()
         async with changes.running(), keyring.running(), _egress(settings, resolve) as egress, zygote.running():
             definitions = Definitions(volume, revisions, _bounds(settings))
-            pools = Pools(
+            pools = skep.pools = Pools(
                 zygote,
                 _limits(settings, egress),
                 Admission(
                     runs_max=settings.runs_max,
                     waiting_max=settings.runs_queue_max,
                     held_max_bytes=settings.runs_max_bytes,
+                    quota_of=lambda workspace: quotas.of(workspace).runs_concurrent,
                 ),
                 definitions,
                 skep.metrics,
@@ -100,8 +108,16 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
             async with pools.running(), sampler.running(), watch.running():
                 skep.aliases = Aliases(database, volume, releases)
                 ledger = Ledger(database, volume, keep=settings.revisions_max)
-                skep.volume, skep.deploy = volume, Deploy(volume, pools, definitions, ledger, revisions)
-                skep.run = Run(volume, pools, skep.metrics, releases, revisions, timeout_max_ms=settings.run_timeout_ms)
+                quotas.on_change = partial(_quotas_changed, pools, rates)
+                creations = Creations(volume, settings.workspaces_max)
+                skep.volume, skep.deploy = (
+                    volume,
+                    Deploy(volume, pools, definitions, ledger, revisions, quotas, creations),
+                )
+                meter = Meter(quotas, rates, skep.metrics)
+                skep.run = Run(
+                    volume, pools, skep.metrics, releases, revisions, meter, timeout_max_ms=settings.run_timeout_ms
+                )
                 skep.lifecycle.on_grace_over = pools.kill_all
                 starting = asyncio.create_task(_become_ready(skep, pools, definitions))
                 yield
@@ -123,6 +139,11 @@ async def _become_ready(skep: Skep, pools: Pools, definitions: Definitions) -> N
     await warm_floors(skep.volume, pools, definitions)
 
 
+def _quotas_changed(pools: Pools, rates: Rates, workspace: str | None) -> None:
+    pools.look_up_quota(workspace)
+    rates.changed(workspace)
+
+
 async def _drain(app: web.Application) -> None:
     """In-flight runs finish within the grace period; what is left then is ended, and its callers are told."""
     await app[SKEP].lifecycle.drain(grace_ms=app[SKEP].settings.shutdown_grace_ms)
@@ -134,6 +155,18 @@ def _egress(settings: Settings, resolve: Resolve) -> AbstractAsyncContextManager
         resolve=resolve,
         response_max_bytes=settings.fetch_max_bytes,
         redirects_max=settings.fetch_redirects_max,
+    )
+
+
+def _quotas(settings: Settings) -> Quotas:
+    return Quotas(
+        runs_per_minute=settings.quota_runs_per_minute,
+        runs_burst=settings.quota_runs_burst,
+        runs_concurrent=settings.quota_runs_concurrent,
+        functions_max=settings.quota_functions_max,
+        code_max_bytes=settings.quota_code_max_bytes,
+        history_days=settings.quota_history_days,
+        history_rows=settings.quota_history_rows,
     )
 
 

@@ -14,6 +14,8 @@ SkepError
 ├── UnsupportedMediaType
 ├── PreconditionFailed        `If-Match` or `If-None-Match` does not hold
 ├── BodyTooLarge
+├── QuotaSpent                the workspace has begun as many runs as it may for now
+├── WorkspacesFull            there are as many workspaces as the operator allows
 ├── WorkspaceBroken           the files of this workspace on the volume cannot be used
 ├── VolumeUnavailable         the volume cannot be written or read: full, read-only, gone
 ├── DatabaseUnusable          the database cannot be opened: edited, newer, no database
@@ -143,6 +145,24 @@ class BodyTooLarge(SkepError):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"The body is larger than the {max_bytes} bytes that are accepted.")
         self.max_bytes = max_bytes
+
+
+class QuotaSpent(SkepError):
+    """The workspace has begun as many runs as it may for now."""
+
+    def __init__(self, per_minute: int, *, retry_after_s: int) -> None:
+        noun = "run" if per_minute == 1 else "runs"
+        super().__init__(
+            f"The quota of this workspace, {per_minute} {noun} a minute, is spent; one more in {retry_after_s} s."
+        )
+        self.retry_after_s = retry_after_s
+
+
+class WorkspacesFull(SkepError):
+    """There are as many workspaces as the operator allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} workspaces, as many as the operator allows; no more are created.")
 
 
 class WorkspaceBroken(SkepError):

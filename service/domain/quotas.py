@@ -5,13 +5,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from service.domain.values import Problems, check_values, must_be
 from service.errors import Problem
 
 QUOTA_MOST: Final = 10**12
 """Far beyond what any of them could mean."""
+DAYS_MOST: Final = 36_500
+"""The same of days, from which times are computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,11 @@ def narrowed(most: int, own: int) -> int:
     return min(most, own) if most and own else most or own
 
 
+def most_of(quota: str) -> int:
+    """The largest that a quota can be set to."""
+    return DAYS_MOST if quota == "history_days" else QUOTA_MOST
+
+
 def size_of(document: Mapping[str, Any]) -> Size:
     """How large a checked definition is."""
     functions = document["functions"]
@@ -104,6 +111,7 @@ def size_of(document: Mapping[str, Any]) -> Size:
 def check_override(document: object) -> dict[str, int]:
     """An override as it was sent. Raises: InvalidRequest with every problem."""
     problems = Problems()
+    override: dict[str, int] = {}
     if not check_values(document, problems):
         pass
     elif not isinstance(document, dict):
@@ -112,9 +120,11 @@ def check_override(document: object) -> dict[str, int]:
         for name, value in document.items():
             if name not in QUOTA_NAMES:
                 problems.add(name, f"is no quota; there are {', '.join(QUOTA_NAMES)}")
-            elif isinstance(value, bool) or not isinstance(value, int):
+            elif isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
                 problems.add(name, must_be("a whole number, 0 for no limit", value))
-            elif not 0 <= value <= QUOTA_MOST:
-                problems.add(name, f"must be from 0, which is no limit, to {QUOTA_MOST}")
+            elif not 0 <= value <= most_of(name):
+                problems.add(name, f"must be from 0, which is no limit, to {most_of(name)}")
+            else:
+                override[name] = int(value)
     problems.raise_if_any()
-    return cast("dict[str, int]", document)
+    return override

@@ -16,6 +16,7 @@ from service.domain.names import (
     is_variable_name,
 )
 from service.domain.parameter_schema import check_parameter
+from service.domain.quotas import LIMIT_NAMES
 from service.domain.values import Problems, check_values, join, must_be, shown
 
 Check = Callable[[Any, str, Problems], None]
@@ -100,14 +101,7 @@ def _pool(value: object, path: str, problems: Problems) -> None:
 
 
 def _limits(value: object, path: str, problems: Problems) -> None:
-    if not isinstance(value, dict):
-        problems.add(path, must_be("an object of numbers by name", value))
-        return
-    for name, limit in _named(value):
-        if isinstance(limit, bool) or not isinstance(limit, int | float):
-            problems.add(join(path, name), must_be("a number", limit))
-        elif limit < 0:
-            problems.add(join(path, name), "must be 0 or more")
+    _object(value, path, problems, fields=dict.fromkeys(LIMIT_NAMES, _at_least_one), what="the limits")
 
 
 def _language(value: object, path: str, problems: Problems) -> None:

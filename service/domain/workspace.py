@@ -8,6 +8,7 @@ from typing import Any, Self
 import orjson
 
 from service.domain.egress import Rules, parse_rules
+from service.domain.quotas import OwnLimits
 from service.domain.validation import check_workspace
 
 
@@ -22,6 +23,8 @@ class Workspace:
     """Hash of the content, its order included: parameters are passed in it. What `ETag` carries."""
     network: Rules | None
     """What its functions may reach, if it says so; it can only narrow what the operator allows."""
+    limits: OwnLimits | None
+    """What it leaves of its quotas to itself, if it says so."""
     timeouts_ms: Mapping[str, int | None]
     """Every function by name, with the timeout its author gave it."""
 
@@ -34,6 +37,7 @@ class Workspace:
             document=checked,
             revision=revision_of(checked),
             network=_network(checked.get("network")),
+            limits=OwnLimits(**checked["limits"]) if "limits" in checked else None,
             timeouts_ms={name: function.get("timeout") for name, function in checked["functions"].items()},
         )
 

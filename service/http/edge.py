@@ -17,6 +17,7 @@ from service.domain.keys import without_keys
 from service.errors import SkepError
 from service.http.access import Access
 from service.http.problems import error_response, internal_response
+from service.http.rates import tell_rate
 from service.http.responses import CORRELATION_ID, RunResponse
 from service.http.skep import SKEP, Skep
 from service.ids import new_id
@@ -44,10 +45,12 @@ async def respond(skep: Skep, request: web.Request, handler: Handler, access: Ac
     """Access, correlation id, errors, metrics, access log. The unexpected is logged here and only here."""
     started = time.perf_counter()
     correlation_id = _correlation_id(request)
+    is_let_in = False
     try:
         if skep.changes.is_behind:
             await skep.changes.catch_up()
         access(skep, request)
+        is_let_in = True
         response = await handler(skep, request)
     except asyncio.CancelledError:
         skep.metrics.request(_CALLER_LEFT.status)
@@ -63,6 +66,8 @@ async def respond(skep: Skep, request: web.Request, handler: Handler, access: Ac
             "unexpected failure", method=request.method, path=without_keys(request.path), correlation=correlation_id
         )
         response = internal_response()
+    if is_let_in and (skep.rates.buckets or skep.quotas.has_rates):
+        tell_rate(skep, request, handler, response)
     if isinstance(response, RunResponse):
         response.correlation_id = correlation_id
     else:

@@ -33,6 +33,8 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.UnsupportedMediaType: Answer(415, "UnsupportedMediaType"),
     errors.PreconditionFailed: Answer(412, "PreconditionFailed"),
     errors.BodyTooLarge: Answer(413, "PayloadTooLarge"),
+    errors.QuotaSpent: Answer(429, "TooManyRequests"),
+    errors.WorkspacesFull: Answer(403, "ForbiddenError"),
     errors.WorkspaceBroken: Answer(503, "ServiceUnavailable"),
     errors.VolumeUnavailable: Answer(503, "ServiceUnavailable"),
     errors.DatabaseUnusable: Answer(503, "ServiceUnavailable"),

@@ -8,10 +8,21 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_request import BaseRequest
 
+from service.domain.quotas import RateState
+
 CORRELATION_ID: Final = "x-correlation-id"
 _CORRELATION_ID: Final = CORRELATION_ID.encode()
 WHOLE_MAX_BYTES: Final = 64 * 1024
 """Larger bodies go the ordinary way, which waits when the caller reads slowly."""
+
+
+def rate_headers(state: RateState) -> dict[str, str]:
+    """What is left of a rate, by draft-ietf-httpapi-ratelimit-headers-06."""
+    return {
+        "RateLimit-Limit": str(state.limit),
+        "RateLimit-Remaining": str(state.remaining),
+        "RateLimit-Reset": str(state.reset_s),
+    }
 
 
 class RunResponse(web.StreamResponse):
@@ -26,6 +37,8 @@ class RunResponse(web.StreamResponse):
         super().__init__()
         self.run_id = run_id
         self.correlation_id = ""
+        self.rate: RateState | None = None
+        """What is left of a quota, where there is one."""
         self._content = body
         self._server_timing = server_timing
         self._ordinary: web.Response | None = None
@@ -59,13 +72,14 @@ class RunResponse(web.StreamResponse):
             raise ConnectionResetError("the caller has gone")
         transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %b\r\n%b: %b\r\nx-run-id: %b\r\n"
-            b"server-timing: %b\r\nContent-Length: %d\r\n\r\n%b"
+            b"server-timing: %b\r\n%bContent-Length: %d\r\n\r\n%b"
             % (
                 _dates.now(),
                 _CORRELATION_ID,
                 self.correlation_id.encode(),
                 self.run_id.encode(),
                 self._server_timing.encode(),
+                b"" if self.rate is None else _rate_lines(self.rate),
                 len(self._content),
                 self._content,
             )
@@ -77,8 +91,13 @@ class RunResponse(web.StreamResponse):
             CORRELATION_ID: self.correlation_id,
             "x-run-id": self.run_id,
             "server-timing": self._server_timing,
+            **({} if self.rate is None else rate_headers(self.rate)),
             **self.headers,
         }
+
+
+def _rate_lines(state: RateState) -> bytes:
+    return b"RateLimit-Limit: %d\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: %d\r\n" % state
 
 
 def _has_signals(request: web.Request) -> bool:

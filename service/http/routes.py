@@ -7,12 +7,13 @@ from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import aliases, audit, keys_api, revisions, runs, system, workspaces
+from service.http import aliases, audit, keys_api, quotas, revisions, runs, system, workspaces
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
 from service.http.skep import Skep
 
 _WORKSPACE: Final = "/v2/functions/{workspace}"
+_QUOTAS: Final = "/v2/functions/{workspace}/quotas"
 _FUNCTION: Final = "/v2/functions/{workspace}/functions/{function}"
 _REVISION: Final = "/v2/functions/{workspace}/revisions/{revision}"
 _ALIAS: Final = "/v2/functions/{workspace}/aliases/{alias}"
@@ -57,6 +58,9 @@ ROUTES: Final = (
     Route("GET", _ALIAS, aliases.read_alias, Need.READ),
     Route("PUT", _ALIAS, aliases.set_alias, Need.DEPLOY),
     Route("DELETE", _ALIAS, aliases.delete_alias, Need.DEPLOY),
+    Route("GET", _QUOTAS, quotas.read_quotas, Need.READ),
+    Route("PUT", _QUOTAS, quotas.set_quotas, Need.ADMIN),
+    Route("DELETE", _QUOTAS, quotas.delete_quotas, Need.ADMIN),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

@@ -13,6 +13,7 @@ from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
 from service.http.changing import REVISION
 from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
+from service.http.rates import metered
 from service.http.responses import RunResponse
 from service.http.skep import Skep
 from service.ids import new_id
@@ -39,6 +40,7 @@ _inline_body: Final = msgspec.json.Decoder(InlineBody)
 _EMPTY: Final = RunBody()
 
 
+@metered
 async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run/{function}."""
     workspace, function = workspace_name(request), function_name(request)
@@ -55,6 +57,7 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
         return _respond(completed, run_id)
 
 
+@metered
 async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
     """POST /v2/functions/{workspace}/run."""
     workspace = workspace_name(request)

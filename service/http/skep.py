@@ -7,6 +7,7 @@ from aiohttp import web
 from service.database.changes import Changes
 from service.database.database import Database
 from service.database.keys import Keys
+from service.database.quotas import QuotaTable
 from service.http.access_log import AccessLog
 from service.http.authentication import Gate
 from service.http.lifecycle import Lifecycle
@@ -16,9 +17,11 @@ from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
 from service.usecases.aliases import Aliases
 from service.usecases.deploy import Deploy
+from service.usecases.rates import Rates
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
 from service.usecases.run import Run
+from service.workers.pools import Pools
 from service.workers.zygote import Zygote
 
 
@@ -35,6 +38,9 @@ class Skep:
     revisions: Revisions
     releases: Releases
     aliases: Aliases
+    pools: Pools
+    quotas: QuotaTable
+    rates: Rates
     run: Run
     zygote: Zygote
 

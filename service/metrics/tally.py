@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 
 Ended = Literal[
     "raised", "timed_out", "memory_exceeded", "worker_lost", "parameters_refused", "code_refused",
-    "queue_full", "queue_timeout", "cancelled", "unavailable",
+    "queue_full", "queue_timeout", "cancelled", "unavailable", "quota_spent",
 ]  # fmt: skip
 """How a run can end that does not return."""
 StartKind = Literal["cold", "warm", "compile"]

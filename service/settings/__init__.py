@@ -13,6 +13,7 @@ from service.domain.egress import Rules
 from service.settings.access import AccessSettings
 from service.settings.declaring import Description, InvalidSettings, describe_settings, names_of, setting
 from service.settings.pools import PoolSettings
+from service.settings.quotas import QuotaSettings
 from service.settings.revisions import RevisionSettings
 from service.settings.values import (
     MEGABYTE,
@@ -47,7 +48,7 @@ DEFAULT_MODULES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(AccessSettings, RevisionSettings, PoolSettings):
+class Settings(AccessSettings, RevisionSettings, PoolSettings, QuotaSettings):
     """What the operator decides. Tests build one with the fields they care about."""
 
     port: int = setting(4000, env="PORT", parse=whole(0, 65535), doc="port to listen on; 0 takes any that is free")

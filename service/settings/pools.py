@@ -9,7 +9,7 @@ CEIL_MOST = 1000
 COUNT_MOST = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: of several bases only one may have some
 class PoolSettings:
     """Defaults of a workspace's `pool`, the most it may ask for, and limits of the service as a whole."""
 

@@ -40,6 +40,11 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_size_or_none(text: str) -> int:
+    """A size, or 0 for no limit."""
+    return 0 if text.strip() == "0" else parse_size(text)
+
+
 def parse_flag(text: str) -> bool:
     if text.lower() not in _TRUE | _FALSE:
         raise ValueError("must be yes or no")

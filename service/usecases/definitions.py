@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from service.domain.pool import PoolBounds
+from service.domain.pool import PoolBounds, PoolRules
 from service.domain.workspace import Workspace
 from service.errors import WorkspaceNotFound
 from service.storage.workspaces import Volume
@@ -61,8 +61,12 @@ class Definitions:
         """A definition that is not on the volume yet, and not compiled."""
         return Package(
             workspace.definition_json(), b"", functions=workspace.timeouts_ms, network=workspace.network,
-            rules=self.bounds.rules(workspace.pool),
+            rules=self._rules(workspace),
         )  # fmt: skip
+
+    def _rules(self, workspace: Workspace) -> PoolRules:
+        rules = self.bounds.rules(workspace.pool)
+        return rules if workspace.limits is None else replace(rules, runs=workspace.limits.runs_concurrent)
 
     async def keep(self, name: str, package: Package) -> None:
         """Keep what was compiled. It can be compiled again, so that a volume that will not take it is no failure."""

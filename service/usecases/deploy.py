@@ -9,8 +9,10 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from service.database.quotas import QuotaTable
 from service.domain.conditions import Conditions
 from service.domain.merge import merge_patch
+from service.domain.quotas import size_of
 from service.domain.source_lines import pointed
 from service.domain.validation import check_function
 from service.domain.workspace import Workspace, revision_of
@@ -24,6 +26,7 @@ from service.errors import (
     WorkspaceNotFound,
 )
 from service.storage.workspaces import Volume
+from service.usecases.creations import Creations
 from service.usecases.definitions import Definitions
 from service.usecases.ledger import Ledger, Origin
 from service.usecases.revisions import Revisions
@@ -50,12 +53,15 @@ class Deploy:
     With `dry_run` everything is checked, the code is compiled, and nothing is changed.
     """
 
-    def __init__(
-        self, volume: Volume, pools: Pools, definitions: Definitions, ledger: Ledger, revisions: Revisions
-    ) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # what a change is checked against, and where it goes
+        self, volume: Volume, pools: Pools, definitions: Definitions, ledger: Ledger, revisions: Revisions,
+        quotas: QuotaTable, creations: Creations,
+    ) -> None:  # fmt: skip
         self._volume = volume
         self._ledger = ledger
         self._revisions = revisions
+        self._quotas = quotas
+        self._creations = creations
         self._pools = pools
         self._definitions = definitions
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -135,6 +141,7 @@ class Deploy:
                 return
             if not await self._ledger.delete(name, current, origin):
                 raise WorkspaceNotFound(name)
+            self._creations.deleted(name)
             self._pools.discard(name)
 
         await self._in_turn(name, work, is_exclusive=not dry_run)
@@ -151,7 +158,9 @@ class Deploy:
             current = await (self._to_replace(name, conditions) if mend else self._current(name))
             conditions.check(_revision(current, function))
             workspace = Workspace.from_document(name, change(current))
-            return await self._deploy(workspace, current, origin, number=number, dry_run=dry_run)
+            self._check_bounds(workspace, current)
+            async with nullcontext() if current is not None else self._creations.room_for(name):
+                return await self._deploy(workspace, current, origin, number=number, dry_run=dry_run)
 
         return await self._in_turn(name, work, is_exclusive=not dry_run)
 
@@ -169,6 +178,15 @@ class Deploy:
         except WorkspaceNotFound:
             return None
 
+    def _check_bounds(self, workspace: Workspace, current: Workspace | None) -> None:
+        """What the operator allows. Raises: InvalidRequest with everything that is beyond it."""
+        before = None if current is None else size_of(current.document)
+        quotas = self._quotas.of(workspace.name)
+        problems = self._definitions.bounds.problems(workspace.pool)
+        problems += quotas.problems(size_of(workspace.document), before)
+        if problems:
+            raise InvalidRequest(problems)
+
     async def _deploy(
         self, workspace: Workspace, current: Workspace | None, origin: Origin, *, number: int | None, dry_run: bool
     ) -> Deployed:
@@ -179,8 +197,6 @@ class Deploy:
             await self._definitions.keep(workspace.name, replace(package, bundle=bundle))
             return entry.signature
 
-        if problems := self._definitions.bounds.problems(workspace.pool):
-            raise InvalidRequest(problems)
         package = self._definitions.package(workspace)
         try:
             if dry_run:

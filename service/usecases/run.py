@@ -1,12 +1,14 @@
 """Run a function, or a body once, in the workspace's pool."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 
 from service.domain.outcome import Completed
+from service.domain.quotas import OwnLimits
 from service.domain.source_lines import pointed
 from service.domain.workspace import Workspace
 from service.errors import (
@@ -23,6 +25,7 @@ from service.metrics.metrics import Metrics
 from service.metrics.outcomes import count
 from service.storage.workspaces import Stored, Volume
 from service.usecases.definitions import ABSENT, Definitions
+from service.usecases.meter import Meter
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
 from service.workers.common import NotStarted
@@ -31,6 +34,8 @@ from service.workers.flights import Call
 from service.workers.pool import Pool
 from service.workers.pools import Pools
 
+T = TypeVar("T")
+
 LARGE_BYTES: Final = 16 * 1024
 """What is smaller is not counted as held: as many as may run at once are nothing to speak of."""
 
@@ -38,35 +43,44 @@ LARGE_BYTES: Final = 16 * 1024
 class Run:
     """The running verbs."""
 
-    def __init__(  # noqa: PLR0913  # where functions come from, what decides which, where they run
+    def __init__(  # noqa: PLR0913, PLR0917  # where functions come from, what decides which, where they run
         self,
         volume: Volume,
         pools: Pools,
         metrics: Metrics,
         releases: Releases,
         revisions: Revisions,
+        meter: Meter,
         *,
         timeout_max_ms: int,
     ) -> None:
         self._volume = volume
         self._releases = releases
         self._revisions = revisions
+        self._meter = meter
         self._pools = pools
         self._metrics = metrics
         self._timeout_max_ms = timeout_max_ms
 
-    async def function(
-        self, workspace: str, function: str, *, run_id: str, parameters_json: bytes, revision: str | None = None
-    ) -> Completed:
-        """Run a stored function; `revision`: by number or alias, not what is live. Raises: WorkspaceNotFound,
-        FunctionNotFound, FunctionDisabled, RevisionNotFound, AliasNotFound, WorkspaceBroken, VolumeUnavailable,
-        DatabaseUnavailable, WorkersUnavailable, WorkersCrash, Draining.
+    async def function(  # noqa: PLR0913  # which, with what, and whether it was counted
+        self, workspace: str, function: str, *, run_id: str, parameters_json: bytes, revision: str | None = None,
+        is_counted: bool = False,
+    ) -> Completed:  # fmt: skip
+        """Run a stored function; `revision`: by number or alias, not what is live; `is_counted`: it was when it was
+        accepted. Raises: WorkspaceNotFound, FunctionNotFound, FunctionDisabled, RevisionNotFound, AliasNotFound,
+        QuotaSpent, WorkspaceBroken, VolumeUnavailable, DatabaseUnavailable, WorkersUnavailable, WorkersCrash, Draining.
         """
         try:
             stored = await self._volume.read(workspace)
         except SkepError as error:
             self._was_not_read(workspace, error)
             raise
+        if not is_counted and self._meter.is_for(stored.workspace.limits):
+            run = partial(
+                self.function, workspace, function,
+                run_id=run_id, parameters_json=parameters_json, revision=revision, is_counted=True,
+            )  # fmt: skip
+            return await self._meter.metered(workspace, stored.workspace.limits, run)
         if revision is not None or workspace in self._releases.unusual:
             number = self._releases.choose(workspace, function, revision)
             if number is not None:
@@ -75,8 +89,13 @@ class Run:
         call = Call(run_id, parameters_json, self._timeout_ms(stored.workspace, function), function)
         return await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
 
-    async def inline(self, workspace: str, code: str, *, run_id: str, parameters_json: bytes) -> Completed:
+    async def inline(
+        self, workspace: str, code: str, *, run_id: str, parameters_json: bytes, is_counted: bool = False
+    ) -> Completed:
         """Run a body once, with the workspace's functions and cache in scope if it exists. Raises: as `function`."""
+        if not is_counted and self._meter.is_for(limits := await self._limits(workspace)):
+            run = partial(self.inline, workspace, code, run_id=run_id, parameters_json=parameters_json)
+            return await self._meter.metered(workspace, limits, partial(run, is_counted=True))
         call = Call(run_id, parameters_json, self._timeout_max_ms, code=code)
         try:
             stored = await self._volume.read(workspace)
@@ -106,6 +125,17 @@ class Run:
         except KeyError:
             raise FunctionNotFound(workspace.name, function, revision) from None
         return self._timeout_max_ms if timeout_ms is None else min(timeout_ms, self._timeout_max_ms)
+
+    async def accept(self, workspace: str, begin: Callable[[], Awaitable[T]]) -> T:
+        """Count a run that is to begin later, unless what accepts it raises. Raises: QuotaSpent, and what that does."""
+        limits = await self._limits(workspace)
+        return await self._meter.metered(workspace, limits, begin) if self._meter.is_for(limits) else await begin()
+
+    async def _limits(self, workspace: str) -> OwnLimits | None:
+        try:
+            return (await self._volume.read(workspace)).workspace.limits
+        except SkepError:
+            return None  # whoever needs the workspace says so
 
     async def _run(
         self, pool: Pool, call: Call, version: Hashable, sources: Callable[[], Mapping[str, str]]

@@ -161,7 +161,7 @@ async def test_who_waited_for_a_place_in_vain_leaves_nothing_behind() -> None:
 
 async def test_a_change_whose_caller_has_left_before_its_turn_is_not_made() -> None:
     nothing: Any = None
-    deploy = Deploy(nothing, nothing, nothing, nothing, nothing)
+    deploy = Deploy(*[nothing] * 7)
     turn, made = asyncio.Event(), []
 
     async def change(name: str) -> None:

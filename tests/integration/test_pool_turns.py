@@ -123,4 +123,4 @@ async def test_every_run_is_counted_once_by_how_it_ended(tmp_path: Path) -> None
     counted = {labels[0]: value for (name, labels), value in seen.items() if name == "skep_runs_total"}
     once = ("returned", "raised", "timed_out", "memory_exceeded", "parameters_refused", "code_refused")
     rest = ("queue_full", "queue_timeout", "cancelled", "worker_lost")
-    assert counted == {**dict.fromkeys((*once, *rest), 1), "unavailable": 0}
+    assert counted == {**dict.fromkeys((*once, *rest), 1), "unavailable": 0, "quota_spent": 0}

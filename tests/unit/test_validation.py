@@ -32,7 +32,7 @@ FULL: dict[str, Any] = {
     "env": {"API_KEY": "x", "_b": ""},
     "network": {"allow": ["example.com"]},
     "pool": {"floor": 0, "cruise": 1, "ceil": 2, "concurrency": 10, "queue": 5, "timeout": 100},
-    "limits": {"runs_per_minute": 10, "ratio": 0.5},
+    "limits": {"runs_per_minute": 10, "runs_concurrent": 2},
 }
 
 
@@ -98,8 +98,17 @@ def test_the_revision_is_of_the_content_and_its_order() -> None:
         ({"functions": {}, "pool": {"floor": -1}}, "pool.floor", "must be 0 or more"),
         ({"functions": {}, "pool": {"floor": 3, "ceil": 2}}, "pool.ceil", "must not be less than floor, which is 3"),
         ({"functions": {}, "pool": {"cruise": 3, "ceil": 2}}, "pool.ceil", "must not be less than cruise, which is 3"),
-        ({"functions": {}, "limits": {"a": -0.1}}, "limits.a", "must be 0 or more"),
-        ({"functions": {}, "limits": {"a": True}}, "limits.a", "must be a number, not a boolean"),
+        ({"functions": {}, "limits": {"runs_per_minute": 0}}, "limits.runs_per_minute", "must be 1 or more"),
+        (
+            {"functions": {}, "limits": {"runs_concurrent": True}},
+            "limits.runs_concurrent",
+            "must be a whole number, not a boolean",
+        ),
+        (
+            {"functions": {}, "limits": {"ratio": 1}},
+            "limits.ratio",
+            "is no field of the limits; its fields are runs_per_minute, runs_concurrent",
+        ),
         ({"functions": {"len": {"code": ""}}}, "functions.len", "is no name for a function: it would hide"),
         # Values that JSON or UTF-8 cannot carry, wherever they are.
         (function(code="a\ud800"), "functions.f.code", "has half a surrogate pair in it"),
