@@ -11,6 +11,10 @@ class Pool:
 
     workers: list[object]
     is_busy: bool
+    waited_s: float = 0.0
+
+    def dispatch(self) -> None:
+        """There is nothing to begin."""
 
 
 def test_workers_of_other_revisions_count_while_they_are_in_use() -> None:
