@@ -109,8 +109,8 @@ class Fleet:
         """Start a worker with a new definition and, once it has loaded and `commit` has made it last, let it take
         over. The old ones finish their runs and go. When anything fails they stay, untouched.
 
-        Compiling has a worker to itself, and its memory goes with it. The one that is kept loads the bundle, as all later
-        ones will. `commit` is given the bundle and returns the version. Raises: as `Launcher.start`.
+        Compiling has a worker to itself, and its memory goes with it. The one that is kept loads the bundle, as all
+        later ones will. `commit` is given the bundle and returns the version. Raises: as `Launcher.start`.
         """
         async with self._lock:
             package = replace(package, bundle=await self._launcher.compile(self._key, package))
