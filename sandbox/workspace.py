@@ -131,7 +131,7 @@ class Workspace:
             log=_LOG,
             fetch=self._fetch,
             env=scope.Names("env", env),
-            secrets=scope.Names("secrets", {}),
+            secrets=scope.Names("secrets", self._load.secrets),
             context=scope.Context(self.name),
         )
 

@@ -35,6 +35,7 @@ from service.usecases.revisions import Revisions
 from service.usecases.run import Run
 from service.usecases.warm import warm_floors
 from service.wiring_access import wire_access
+from service.wiring_secrets import wire_secrets
 from service.workers.admission import Admission
 from service.workers.caches import Caches
 from service.workers.cgroups import ControlGroup
@@ -78,12 +79,13 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     revisions.follow(changes)
     quotas = skep.quotas = QuotaTable(database, changes, _quotas(settings))
     rates = skep.rates = Rates(quotas.of)
+    secrets = wire_secrets(skep)
     await volume.open()
     group.open()
     try:
         await database.open()
         async with changes.running(), keyring.running(), _egress(settings, resolve) as egress, zygote.running():
-            definitions = Definitions(volume, revisions, _bounds(settings))
+            definitions = Definitions(volume, revisions, _bounds(settings), secrets)
             pools = skep.pools = Pools(
                 zygote,
                 _limits(settings, egress),
@@ -116,8 +118,9 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                 )
                 meter = Meter(quotas, rates, skep.metrics)
                 skep.run = Run(
-                    volume, pools, skep.metrics, releases, revisions, meter, timeout_max_ms=settings.run_timeout_ms
-                )
+                    volume, pools, skep.metrics, releases, revisions, meter, secrets,
+                    timeout_max_ms=settings.run_timeout_ms,
+                )  # fmt: skip
                 skep.lifecycle.on_grace_over = pools.kill_all
                 starting = asyncio.create_task(_become_ready(skep, pools, definitions))
                 yield

@@ -9,6 +9,7 @@ SkepError
 │   ├── KeyNotFound
 │   ├── RevisionNotFound
 │   ├── AliasNotFound
+│   ├── SecretNotFound
 │   └── RouteNotFound
 ├── MethodRefused             the route exists, not for this method
 ├── UnsupportedMediaType
@@ -20,6 +21,7 @@ SkepError
 ├── VolumeUnavailable         the volume cannot be written or read: full, read-only, gone
 ├── DatabaseUnusable          the database cannot be opened: edited, newer, no database
 ├── DatabaseUnavailable       the database does not take or give what was asked: full, locked, gone
+├── SecretsUnreadable         the key that secrets were encrypted with is missing, or is another one
 ├── Unauthenticated           no key, or one that is not known here
 ├── TooManyBadKeys            one address has shown too many of them
 ├── Forbidden                 the key is good, for less than this
@@ -119,6 +121,13 @@ class KeyNotFound(NotFound):
         super().__init__(f"There is no key with the id {key_id[:64]!r}.")
 
 
+class SecretNotFound(NotFound):
+    """The workspace has no secret of this name."""
+
+    def __init__(self, workspace: str, name: str) -> None:
+        super().__init__(f"The workspace {workspace!r} has no secret named {name!r}.")
+
+
 class RouteNotFound(NotFound):
     """No route has this path."""
 
@@ -184,6 +193,10 @@ class DatabaseUnusable(SkepError):
 
 class DatabaseUnavailable(SkepError):
     """The database does not do what was asked; what is in it is as it was."""
+
+
+class SecretsUnreadable(SkepError):
+    """Secrets cannot be decrypted, or none can be encrypted; those that are stored are as they were."""
 
 
 class Unauthenticated(SkepError):

@@ -81,6 +81,11 @@ class Load(Message, frozen=True, tag="load"):
     """Whether `cache` is kept by the service, for several workers together."""
     cache_max_bytes: int = 0
     """Of a cache that is shared."""
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
+    """By name. Here and nowhere else: they are in no definition, no bundle, and nothing that workers share."""
+
+    def __repr__(self) -> str:
+        return f"Load({self.workspace!r})"
 
 
 class Run(Message, frozen=True, tag="run"):

@@ -53,7 +53,9 @@ class Egress:
         except Stopped as stopped:
             answer = Failure(stopped.kind, stopped.message)
         except Exception:  # noqa: BLE001  # the worker waits for an answer, and this is the last to know of it
-            _log.exception("fetch failed", workspace=request.workspace, run=request.run_id, host=trail.host)
+            _log.exception(
+                "fetch failed", workspace=request.workspace, run=request.run_id, host=request.hide(trail.host)
+            )
             trail.reason = "an error of the service"
             answer = Failure("failed", "the service could not fetch this")
         finally:

@@ -48,17 +48,22 @@ class FetchLog:
         status = answer.status if isinstance(answer, Response) else None
         size = len(answer.body) if isinstance(answer, Response) else 0
         kind, reason = "", ""
+        host, method = request.hide(trail.host), request.hide(request.method)
         if not isinstance(answer, Response):
-            kind, reason = ("cancelled", "") if answer is None else (answer.kind, trail.reason or _REASONS[answer.kind])
+            kind, reason = (
+                ("cancelled", "")
+                if answer is None
+                else (answer.kind, request.hide(trail.reason) or _REASONS[answer.kind])
+            )
         if not logs.writes_json():
             _log.info(
-                "fetch", workspace=request.workspace, run=request.run_id, method=request.method, host=trail.host,
+                "fetch", workspace=request.workspace, run=request.run_id, method=method, host=host,
                 status=status, bytes=size, ms=round(ms, 3), redirects=trail.redirects, failure=kind, reason=reason,
             )  # fmt: skip
             return
         line = (
-            f'"event":"fetch",{_place(request.workspace, trail.host)},"run":{quote(request.run_id)}'
-            f',"method":"{request.method}","status":{"null" if status is None else status},"bytes":{size}'
+            f'"event":"fetch",{_place(request.workspace, host)},"run":{quote(request.run_id)}'
+            f',"method":"{method}","status":{"null" if status is None else status},"bytes":{size}'
             f',"ms":{ms:.3f},"redirects":{trail.redirects}'
         )
         self._lines.add(f'{line},"failure":"{kind}","reason":{quote(reason)}' if kind else line)

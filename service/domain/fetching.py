@@ -23,6 +23,8 @@ class FetchRequest(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes
     timeout_s: float
+    hide: Callable[[str], str] = str
+    """Masks the workspace's secrets in what is logged."""
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from service.database.changes import Changes
 from service.database.database import Database
 from service.database.keys import Keys
 from service.database.quotas import QuotaTable
+from service.database.secrets import Secrets
 from service.http.access_log import AccessLog
 from service.http.authentication import Gate
 from service.http.lifecycle import Lifecycle
@@ -32,6 +33,7 @@ class Skep:
     changes: Changes
     keys: Keys
     gate: Gate
+    secrets: Secrets
     volume: Volume
     volume_watch: VolumeWatch
     deploy: Deploy

@@ -15,6 +15,7 @@ from service.settings.declaring import Description, InvalidSettings, describe_se
 from service.settings.pools import PoolSettings
 from service.settings.quotas import QuotaSettings
 from service.settings.revisions import RevisionSettings
+from service.settings.secrets import SecretSettings
 from service.settings.values import (
     MEGABYTE,
     ONE_YEAR_S,
@@ -48,7 +49,7 @@ DEFAULT_MODULES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(AccessSettings, RevisionSettings, PoolSettings, QuotaSettings):
+class Settings(SecretSettings, AccessSettings, RevisionSettings, PoolSettings, QuotaSettings):
     """What the operator decides. Tests build one with the fields they care about."""
 
     port: int = setting(4000, env="PORT", parse=whole(0, 65535), doc="port to listen on; 0 takes any that is free")

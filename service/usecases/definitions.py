@@ -2,10 +2,12 @@
 
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
 
+from service.database.secrets import Secrets
 from service.domain.pool import PoolBounds, PoolRules
 from service.domain.workspace import Workspace
 from service.errors import WorkspaceNotFound
@@ -19,12 +21,18 @@ ABSENT: Final = "absent"
 _log = structlog.get_logger()
 
 
+def with_secrets(package: Package, definition: Hashable) -> Hashable:
+    """What tells this content from another: the definition on the volume, and the secrets that go with it."""
+    return definition if package.secrets is None else package.secrets.version_of(definition)
+
+
 class Definitions:
     """What workers are started from."""
 
-    def __init__(self, volume: Volume, revisions: Revisions, bounds: PoolBounds) -> None:
+    def __init__(self, volume: Volume, revisions: Revisions, bounds: PoolBounds, secrets: Secrets) -> None:
         self._volume = volume
         self._revisions = revisions
+        self._secrets = secrets
         self.bounds = bounds
 
     async def find(self, name: str) -> Package:
@@ -39,15 +47,13 @@ class Definitions:
             return Package(b'{"functions":{}}', b"", version=ABSENT, rules=rules)
         bundle = await self._volume.read_bundle(name)
         package = self.package(stored.workspace)
-        return Package(
-            package.definition_json, bundle, version=stored.signature, functions=package.functions,
-            network=package.network, rules=package.rules,
-        )  # fmt: skip
+        return replace(package, bundle=bundle, version=with_secrets(package, stored.signature))
 
     async def _find_revision(self, key: str) -> Package:
         workspace, _, number = key.partition("@")
         revision = await self._revisions.to_run(workspace, int(number))
-        package, version = self.package(revision), self.version_of(revision)
+        package = self.package(revision)
+        version = with_secrets(package, self.version_of(revision))
         # Nothing is kept warm of what is not live.
         rules = replace(package.rules, floor=0)
         return replace(package, bundle=self._revisions.bundle(key, version), version=version, rules=rules)
@@ -61,7 +67,8 @@ class Definitions:
         """A definition that is not on the volume yet, and not compiled."""
         return Package(
             workspace.definition_json(), b"", functions=workspace.timeouts_ms, network=workspace.network,
-            rules=self._rules(workspace),
+            rules=self._rules(workspace), secrets=self._secrets.of(workspace.name),
+            mask=partial(self._secrets.mask, workspace.name),
         )  # fmt: skip
 
     def _rules(self, workspace: Workspace) -> PoolRules:

@@ -27,7 +27,7 @@ from service.errors import (
 )
 from service.storage.workspaces import Volume
 from service.usecases.creations import Creations
-from service.usecases.definitions import Definitions
+from service.usecases.definitions import Definitions, with_secrets
 from service.usecases.ledger import Ledger, Origin
 from service.usecases.revisions import Revisions
 from service.workers.contract import WorkerDied
@@ -195,7 +195,7 @@ class Deploy:
             entry = await self._ledger.record(workspace, current, origin, number=number)
             number = entry.number
             await self._definitions.keep(workspace.name, replace(package, bundle=bundle))
-            return entry.signature
+            return with_secrets(package, entry.signature)
 
         package = self._definitions.package(workspace)
         try:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from service.database import audit, revisions
+from service.database import audit, revisions, secrets
 from service.database.audit import Actor
 from service.database.database import Database, Writing
 from service.database.revisions import Live
@@ -59,6 +59,9 @@ class Ledger:
         try:
             async with self._database.writing() as write:
                 await self._notice(write, before)
+                if before is None and self._volume.signature(name) is None:
+                    # Whoever had the name before may have left some behind, if it was removed from the volume by hand.
+                    await secrets.forget(write, name)
                 action = "workspace.deployed" if number is None else "revision.activated"
                 if number is None:
                     number = await revisions.append(write, workspace, key=origin.actor.name, message=origin.message)
@@ -85,6 +88,7 @@ class Ledger:
             async with self._database.writing() as write:
                 await self._notice(write, before)
                 await revisions.forget(write, name)
+                await secrets.forget(write, name)
                 await audit.append(write, origin.actor, "workspace.deleted", workspace=name)
                 deleted = await self._volume.delete(name)
         except OSError as error:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from service.database.secrets import Secrets
 from service.domain.outcome import Completed
 from service.domain.quotas import OwnLimits
 from service.domain.source_lines import pointed
@@ -51,6 +52,7 @@ class Run:
         releases: Releases,
         revisions: Revisions,
         meter: Meter,
+        secrets: Secrets,
         *,
         timeout_max_ms: int,
     ) -> None:
@@ -58,6 +60,7 @@ class Run:
         self._releases = releases
         self._revisions = revisions
         self._meter = meter
+        self._secrets = secrets
         self._pools = pools
         self._metrics = metrics
         self._timeout_max_ms = timeout_max_ms
@@ -143,6 +146,8 @@ class Run:
         workspace = pool.workspace
         tally = self._metrics.tally(workspace)
         is_large = _is_large(call)
+        if version is not ABSENT:
+            version = self._secrets.version(workspace, version)
         # What nearly every run does is done here and not called: a coroutine more is a microsecond.
         flight = None if is_large else pool.begin(call, version)
         try:

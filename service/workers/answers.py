@@ -8,8 +8,10 @@ from service.workers.child import WITH_ITS_ZYGOTE, ExitStatus
 from service.workers.contract import NotItsFault, WorkerDied
 from service.workers.ends import NOT_LOCKED_IN, ORPHANED, End
 from service.workers.flights import Flight
+from service.workers.masks import Masks
 
-Ending = protocol.Returned | protocol.Raised | protocol.OutOfMemory | protocol.BadParameters | protocol.NotCompiled
+Failing = protocol.Raised | protocol.OutOfMemory | protocol.BadParameters | protocol.NotCompiled
+Ending = protocol.Returned | Failing
 """Messages that end a run and say how."""
 
 
@@ -20,11 +22,15 @@ def check_result(result: bytes, *, max_bytes: int) -> None:
     protocol.check_json(result)
 
 
-def outcome_of(message: Ending, flight: Flight) -> Outcome:
-    """How a run ended."""
+def outcome_of(message: Ending, flight: Flight, masks: Masks) -> Outcome:
+    """How a run ended, without secrets in what is said of its failure."""
+    if isinstance(message, protocol.Returned):
+        return Returned(message.result, flight.logs(), flight.duration_ms(message.duration_us))
+    return masks.outcome(_failure_of(message, flight))
+
+
+def _failure_of(message: Failing, flight: Flight) -> Outcome:
     match message:
-        case protocol.Returned():
-            return Returned(message.result, flight.logs(), flight.duration_ms(message.duration_us))
         case protocol.Raised():
             return Raised(
                 type=message.type,

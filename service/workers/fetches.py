@@ -42,11 +42,14 @@ class Fetches:
         network: Rules | None,
         settings: FetchSettings,
         send: Callable[[Answer], None],
+        *,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._workspace = workspace
         self._network = network
         self._settings = settings
         self._send = send
+        self._hide = hide
         self._last = 0
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._of_run: dict[int, set[int]] = {}
@@ -73,7 +76,7 @@ class Fetches:
         timeout_ms = min(message.timeout_ms or self._settings.timeout_max_ms, self._settings.timeout_max_ms)
         request = FetchRequest(
             self._workspace, self._network, run_id, message.method, message.url, message.headers, message.body,
-            min(timeout_ms / 1000, max(left_s, 0.0)),
+            min(timeout_ms / 1000, max(left_s, 0.0)), self._hide,
         )  # fmt: skip
         under_way.add(message.fetch)
         self._tasks[message.fetch] = asyncio.get_running_loop().create_task(

@@ -16,6 +16,7 @@ from sandbox import protocol
 from service.domain.outcome import Logs, Outcome, TimedOut, WorkerLost
 from service.workers.alarm import NEVER, Alarm
 from service.workers.ends import OVERDUE, End
+from service.workers.masks import Masks
 from service.workers.turns import Turns
 
 ANSWER_MARGIN_S: Final = 0.06
@@ -106,7 +107,7 @@ class Flights:
     say since then; `read_max_bytes` says how much of what was written to the worker it can have read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # limits, three ways out, two questions
         self,
         *,
         logs_max_bytes: int,
@@ -114,6 +115,7 @@ class Flights:
         kill: Callable[[End], None],
         read_max_bytes: Callable[[], int],
         is_unheard: Callable[[float], bool],
+        masks: Masks,
     ) -> None:
         self.is_stuck = False
         """No sign of life at a deadline: code outside the interpreter holds the worker."""
@@ -122,6 +124,7 @@ class Flights:
         self._kill = kill
         self._read_max_bytes = read_max_bytes
         self._is_unheard = is_unheard
+        self._masks = masks
         self._loop = asyncio.get_running_loop()
         self._flights: dict[int, Flight] = {}
         self._number = 0
@@ -166,11 +169,13 @@ class Flights:
             raise protocol.ProtocolError("a request of a run that does not exist")
         return None if flight is None or flight.outcome.done() else flight
 
-    def keep_logs(self, number: int, entries: list[bytes]) -> None:
-        """Add to what a run has said. Raises: ProtocolError for what is no entry, or too much of it; see `_find`."""
+    def keep_logs(self, number: int, entries: list[bytes]) -> int:
+        """Add to what a run has said, secrets masked: from here on nobody sees them. Returns what that cost, in bytes
+        of entries. Raises: ProtocolError for what is no entry, or too much of it; see `_find`.
+        """
         flight = self._find(number)
         if flight is None:
-            return
+            return 0
         if not entries:
             # It would count against no limit.
             raise protocol.ProtocolError("log entries that are none")
@@ -179,7 +184,9 @@ class Flights:
             flight.entries_bytes += len(entry)
         if flight.entries_bytes > self._logs_max_bytes + LOG_SLACK_BYTES:
             raise protocol.ProtocolError("more log entries than a run may have")
-        flight.entries += entries
+        masked, cost_bytes = self._masks.entries(entries)
+        flight.entries += masked
+        return cost_bytes
 
     def expire(self, number: int, duration_us: int) -> None:
         """The worker says that a run's deadline has passed and that it is unwinding it. Raises: see `_find`."""

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from sandbox import protocol
 from service.domain.egress import Rules
+from service.domain.masking import Mask
 from service.domain.names import workspace_of
 from service.domain.pool import PoolRules
 from service.errors import WorkersUnavailable
@@ -18,6 +19,7 @@ from service.workers.caches import Caches
 from service.workers.contract import LoadTooLong, NotItsFault, Owner, WorkerDied, WorkerLimits
 from service.workers.ends import COMPILED, LOAD_FAILED, End
 from service.workers.fetches import Fetches, FetchSettings
+from service.workers.masks import Masks, Sealed
 from service.workers.places import NoPlace, Places
 from service.workers.worker import Worker
 from service.workers.zygote import Zygote
@@ -56,6 +58,10 @@ class Limits:
         )
 
 
+def _nothing_to_hide() -> Mask | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Package:
     """What a worker loads: a definition, and what was compiled from it before, if anything was."""
@@ -69,6 +75,10 @@ class Package:
     network: Rules | None = None
     """What the workspace may reach, if it says so; its worker is held to it."""
     rules: PoolRules = field(default_factory=PoolRules)
+    secrets: Sealed | None = field(default=None, repr=False)
+    """What its functions read as `secrets`; None where there are none, or nobody is to read them."""
+    mask: Callable[[], Mask | None] = _nothing_to_hide
+    """Hides what is secret in the workspace at the moment."""
 
 
 class Launcher:
@@ -154,20 +164,25 @@ class Launcher:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
+            secrets = {} if package.secrets is None else await package.secrets.open()
             child = await self._zygote.fork(memory_max_bytes=limits.memory_max_bytes)
         except BaseException as error:
             self.places.give_back()
             if isinstance(error, WorkersUnavailable):
                 self._metrics.fork_failed()
             raise
+        masks = Masks(None if package.secrets is None else package.secrets.mask, package.mask)
         cache = self._caches.hold(key) if package.rules.ceil > 1 else None
         worker = Worker(
             workspace,
             child,
             limits=limits.of_worker(package.rules.concurrency),
             owner=owner,
-            open_fetches=lambda worker: Fetches(workspace, package.network, limits.fetching, worker.write_answer),
+            open_fetches=lambda worker: Fetches(
+                workspace, package.network, limits.fetching, worker.write_answer, hide=masks.text
+            ),
             cache=cache,
+            masks=masks,
         )
         self.workers.add(worker)
         try:
@@ -183,6 +198,7 @@ class Launcher:
                     fetches=limits.fetching.limits,
                     shared_cache=cache is not None,
                     cache_max_bytes=self._caches.cache_max_bytes,
+                    secrets=secrets,
                 )
             )
         except BaseException:
@@ -201,8 +217,9 @@ class Launcher:
         return worker, bundle
 
     async def compile(self, key: str, package: Package) -> bytes:
-        """The bundle, from a worker that ends with it. Raises: as `start`."""
+        """The bundle, from a worker that ends with it, and is given no secrets. Raises: as `start`."""
         await self.take_any_place()
+        package = replace(package, secrets=None)
         worker, bundle = await self.start(key, package, _Compiling(self), kind="compile")
         worker.kill(COMPILED)
         return bundle

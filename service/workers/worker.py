@@ -22,6 +22,7 @@ from service.workers.ends import MALFORMED, REPLACED, End
 from service.workers.fetches import Fetches
 from service.workers.flights import Call, Flight, Flights
 from service.workers.inbox import Inbox
+from service.workers.masks import Masks
 from service.workers.outbox import Outbox
 from service.workers.requests import Requests
 
@@ -45,6 +46,7 @@ class Worker(asyncio.Protocol):
         owner: Owner,
         open_fetches: Callable[["Worker"], Fetches],
         cache: SharedCache | None = None,
+        masks: Masks | None = None,
     ) -> None:
         self.workspace = workspace
         self.pid = child.pid
@@ -57,6 +59,7 @@ class Worker(asyncio.Protocol):
         self.gone = asyncio.Event()
         self._child = child
         self._limits = limits
+        self._masks = masks or Masks()
         self._concurrency = limits.concurrency
         self._inbox = Inbox(max_bytes=limits.frame_max_bytes, take=self._take, refuse=self._refuse)
         self._outbox = Outbox()
@@ -69,7 +72,7 @@ class Worker(asyncio.Protocol):
         self._values_max_bytes = max(limits.result_max_bytes, limits.logs_max_bytes)
         self._flights = Flights(
             logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
-            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled,
+            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled, masks=self._masks,
         )  # fmt: skip
         cache_ops = CacheOps(cache, self._outbox, self._inbox.rest, self._refuse)
         self._requests = Requests(self._flights, lambda: open_fetches(self), cache_ops)
@@ -196,7 +199,7 @@ class Worker(asyncio.Protocol):
         self._end()
 
     def _refuse(self, reason: str) -> None:
-        _log.warning("malformed frame", workspace=self.workspace, pid=self.pid, reason=reason)
+        _log.warning("malformed frame", workspace=self.workspace, pid=self.pid, reason=self._masks.text(reason))
         self.kill(MALFORMED)
 
     def _take(self, message: protocol.Upward, size_bytes: int) -> None:
@@ -205,8 +208,7 @@ class Worker(asyncio.Protocol):
                 check_result(result, max_bytes=self._limits.result_max_bytes)
                 self._end_run(number, message)
             case protocol.Log(run=number, entries=entries):
-                self._inbox.charge(size_bytes)
-                self._flights.keep_logs(number, entries)
+                self._inbox.charge(size_bytes + self._flights.keep_logs(number, entries))
             case protocol.Expired(run=number, duration_us=duration_us):
                 self._flights.expire(number, duration_us)
                 self._requests.end_run(number)
@@ -229,7 +231,7 @@ class Worker(asyncio.Protocol):
     def _end_run(self, number: int, message: Ending) -> None:
         flight = self._flights.land(number)
         if flight is not None:
-            flight.answer(outcome_of(message, flight))
+            flight.answer(outcome_of(message, flight, self._masks))
             self._requests.end_run(number)
             self._landed()
 

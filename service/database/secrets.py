@@ -1,0 +1,170 @@
+"""Secrets of every workspace: encrypted in the database, and in memory; what a run needs of them waits for neither."""
+
+import asyncio
+import secrets
+from collections.abc import Hashable
+from typing import Final
+
+import structlog
+
+from service.database import audit
+from service.database.audit import Actor
+from service.database.database import Database, Writing
+from service.database.held_secrets import HeldSecrets, SealedSecret
+from service.database.keyring import Keyring
+from service.domain.masking import Mask
+from service.domain.sealing import OVERHEAD_BYTES, Key, Place, seal
+from service.domain.times import now_ms
+from service.errors import InvalidRequest, Problem, SecretNotFound, SecretsUnreadable
+
+TOPIC: Final = "secrets"
+COUNT_MAX: Final = 100
+"""Of one workspace."""
+TOTAL_MAX_BYTES: Final = 256 * 1024
+"""Of one workspace. Every worker is given them all, and what it says is searched for them."""
+VALUE_MAX_BYTES: Final = 64 * 1024
+
+_log = structlog.get_logger()
+
+
+class Secrets:
+    """What every workspace's secrets are, as the feed of changes tells."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._held: dict[str, HeldSecrets] = {}
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why some cannot be read, or none can be set; empty if all is well."""
+        return self._trouble
+
+    def of(self, workspace: str) -> HeldSecrets | None:
+        """Those of a workspace; None if it has none."""
+        return self._held.get(workspace)
+
+    def version(self, workspace: str, definition: Hashable) -> Hashable:
+        """What a worker runs: a definition, and the secrets it was given. Asked for every run."""
+        held = self._held.get(workspace)
+        return definition if held is None else held.version_of(definition)
+
+    def mask(self, workspace: str) -> Mask | None:
+        """Hides what workers of a workspace are given now; None while none was."""
+        held = self._held.get(workspace)
+        return None if held is None else held.mask
+
+    async def reload(self, workspace: str | None) -> None:
+        """Called by the feed of changes. Raises: DatabaseUnavailable."""
+        columns = "SELECT workspace, name, version, key_id, sealed, updated_ms FROM secrets"
+        if workspace is None:
+            rows = await self._database.rows(f"{columns} ORDER BY workspace, name")
+        else:
+            rows = await self._database.rows(f"{columns} WHERE workspace = ? ORDER BY name", (workspace,))
+        found: dict[str, dict[str, SealedSecret]] = {} if workspace is None else {workspace: {}}
+        for row in rows:
+            found.setdefault(row["workspace"], {})[row["name"]] = SealedSecret(
+                row["version"], row["key_id"], row["sealed"], row["updated_ms"]
+            )
+        for gone in self._held.keys() - found.keys() if workspace is None else ():
+            del self._held[gone]
+        for name, secrets_of in found.items():
+            self._keep(name, secrets_of)
+        is_new = workspace is None and not rows
+        await asyncio.to_thread(self._keyring.refresh, may_make=is_new)
+        self._look()
+
+    async def set(self, actor: Actor, workspace: str, name: str, value: str) -> None:
+        """Set one; on disk, and known to every service, when this returns.
+
+        Raises: InvalidRequest where there are too many, SecretsUnreadable, DatabaseUnavailable.
+        """
+        async with self._database.writing() as write:
+            key = await self._key(write)
+            await _check_room(write, workspace, name, len(value.encode()))
+            version = secrets.token_hex(8)
+            sealed = seal(key, Place(workspace, name, version), value)
+            await write.execute(
+                "INSERT INTO secrets (workspace, name, version, key_id, sealed, updated_ms) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (workspace, name) DO UPDATE SET version = excluded.version, key_id = excluded.key_id,"
+                " sealed = excluded.sealed, updated_ms = excluded.updated_ms",
+                (workspace, name, version, key.id, sealed, now_ms()),
+            )
+            await audit.append(write, actor, "secret.set", workspace=workspace, subject=name)
+            await write.changed(TOPIC, workspace)
+
+    async def delete(self, actor: Actor, workspace: str, name: str) -> None:
+        """Delete one, which needs no key. Raises: SecretNotFound, DatabaseUnavailable."""
+        async with self._database.writing() as write:
+            if not await write.execute("DELETE FROM secrets WHERE workspace = ? AND name = ?", (workspace, name)):
+                raise SecretNotFound(workspace, name)
+            await audit.append(write, actor, "secret.deleted", workspace=workspace, subject=name)
+            await write.changed(TOPIC, workspace)
+
+    async def listed(self, actor: Actor, workspace: str) -> list[tuple[str, int]]:
+        """Names, and when each was set, in ms. Raises: DatabaseUnavailable."""
+        async with self._database.writing() as write:
+            await audit.append(write, actor, "secrets.listed", workspace=workspace)
+        held = self._held.get(workspace)
+        return [] if held is None else [(name, row.updated_ms) for name, row in held.rows.items()]
+
+    def _keep(self, workspace: str, rows: dict[str, SealedSecret]) -> None:
+        if not rows:
+            self._held.pop(workspace, None)
+            return
+        held = HeldSecrets(workspace, rows, self._keyring)
+        before = self._held.get(workspace)
+        if before is None or before.rows != held.rows:
+            self._held[workspace] = held
+            if before is not None and before.generation == held.generation:
+                held.mask = before.mask  # they are the same, encrypted anew
+
+    async def _key(self, write: Writing) -> Key:
+        """What to encrypt with: asked while nobody else writes, so that no rotation is missed."""
+        await asyncio.to_thread(self._keyring.refresh)
+        if self._keyring.first is None:
+            raise SecretsUnreadable(f"No secret can be set: {self._keyring.trouble}.")
+        for row in await write.rows("SELECT DISTINCT key_id FROM secrets"):
+            if self._keyring.find(row["key_id"]) is None:
+                raise SecretsUnreadable(
+                    "No secret can be set: there are some that were encrypted with a key that is not among those of "
+                    "the service, which may be the wrong ones."
+                )
+        return self._keyring.first
+
+    def _look(self) -> None:
+        unreadable = {
+            row.key_id
+            for held in self._held.values()
+            for row in held.rows.values()
+            if self._keyring.find(row.key_id) is None
+        }
+        trouble = self._keyring.trouble
+        if unreadable and not trouble:
+            trouble = f"secrets were encrypted with keys that are not there: {', '.join(sorted(unreadable))}"
+        if trouble != self._trouble:
+            if trouble:
+                _log.error("secrets unreadable", reason=trouble)
+            else:
+                _log.info("secrets readable")
+        self._trouble = trouble
+
+
+async def forget(write: Writing, workspace: str) -> None:
+    """A workspace is deleted, or made: whoever has its name later gets none of what was there."""
+    if await write.execute("DELETE FROM secrets WHERE workspace = ?", (workspace,)):
+        await write.changed(TOPIC, workspace)
+
+
+async def _check_room(write: Writing, workspace: str, name: str, size_bytes: int) -> None:
+    row = await write.row(
+        "SELECT count(*) AS count, total(length(sealed)) AS size FROM secrets WHERE workspace = ? AND name <> ?",
+        (workspace, name),
+    )
+    count, size = (0, 0) if row is None else (row["count"], int(row["size"]) - row["count"] * OVERHEAD_BYTES)
+    if count >= COUNT_MAX:
+        raise InvalidRequest([Problem("", f"the workspace has {count} secrets, and {COUNT_MAX} are the most")])
+    if size + size_bytes > TOTAL_MAX_BYTES:
+        message = f"is too long: the secrets of a workspace may have {TOTAL_MAX_BYTES} bytes together"
+        raise InvalidRequest([Problem("value", message)])
