@@ -33,6 +33,7 @@ from service.usecases.rebuild import rebuild_bundles
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
 from service.usecases.run import Run
+from service.usecases.secrets import KeepSecrets
 from service.usecases.warm import warm_floors
 from service.wiring_access import wire_access
 from service.wiring_secrets import wire_secrets
@@ -116,6 +117,7 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                     volume,
                     Deploy(volume, pools, definitions, ledger, revisions, quotas, creations),
                 )
+                skep.keep_secrets = KeepSecrets(volume, secrets)
                 meter = Meter(quotas, rates, skep.metrics)
                 skep.run = Run(
                     volume, pools, skep.metrics, releases, revisions, meter, secrets,

@@ -7,13 +7,14 @@ from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import aliases, audit, keys_api, quotas, revisions, runs, system, workspaces
+from service.http import aliases, audit, keys_api, quotas, revisions, runs, secrets, system, workspaces
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
 from service.http.skep import Skep
 
 _WORKSPACE: Final = "/v2/functions/{workspace}"
 _QUOTAS: Final = "/v2/functions/{workspace}/quotas"
+_SECRETS: Final = "/v2/functions/{workspace}/secrets"
 _FUNCTION: Final = "/v2/functions/{workspace}/functions/{function}"
 _REVISION: Final = "/v2/functions/{workspace}/revisions/{revision}"
 _ALIAS: Final = "/v2/functions/{workspace}/aliases/{alias}"
@@ -61,6 +62,9 @@ ROUTES: Final = (
     Route("GET", _QUOTAS, quotas.read_quotas, Need.READ),
     Route("PUT", _QUOTAS, quotas.set_quotas, Need.ADMIN),
     Route("DELETE", _QUOTAS, quotas.delete_quotas, Need.ADMIN),
+    Route("GET", _SECRETS, secrets.list_secrets, Need.READ),
+    Route("PUT", f"{_SECRETS}/{{name}}", secrets.set_secret, Need.DEPLOY),
+    Route("DELETE", f"{_SECRETS}/{{name}}", secrets.delete_secret, Need.DEPLOY),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

@@ -22,6 +22,7 @@ from service.usecases.rates import Rates
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
 from service.usecases.run import Run
+from service.usecases.secrets import KeepSecrets
 from service.workers.pools import Pools
 from service.workers.zygote import Zygote
 
@@ -34,6 +35,7 @@ class Skep:
     keys: Keys
     gate: Gate
     secrets: Secrets
+    keep_secrets: KeepSecrets
     volume: Volume
     volume_watch: VolumeWatch
     deploy: Deploy

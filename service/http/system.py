@@ -20,7 +20,11 @@ async def ready(skep: Skep, _request: web.Request) -> web.Response:
     """GET /sys/ready: it takes runs, and there is a volume to take them from. Raises: Draining, VolumeUnavailable."""
     skep.lifecycle.check()
     skep.volume_watch.check()
-    return web.Response(body=orjson.dumps({"status": "ready"}), content_type=JSON)
+    body = {"status": "ready"}
+    if skep.secrets.trouble:
+        # No reason not to take runs: those of workspaces without secrets are as ever.
+        body["secrets"] = "unreadable: the log says why"
+    return web.Response(body=orjson.dumps(body), content_type=JSON)
 
 
 async def metrics(skep: Skep, request: web.Request) -> web.Response:

@@ -97,6 +97,11 @@ class Volume:
             return _UNREADABLE  # `read` says why
         return Signature.of(status)
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether its folder was deleted, and no workspace can be said to be there or not."""
+        return self._root.is_removed
+
     async def read(self, name: str) -> Stored:
         """The workspace as it is on disk now; costs one `stat` while it does not change.
 

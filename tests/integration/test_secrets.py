@@ -1,0 +1,276 @@
+"""Secrets, from the request that sets one to what a run can say of it: one service, real workers."""
+
+import asyncio
+import base64
+import itertools
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.skep import Answer, Client, Skep, client_of, running_skep
+
+SECRET = 'hunter2-Tr0ub4dor&3 "quoted" ünd/so'
+names = (f"w{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    with running_skep(tmp_path_factory.mktemp("secrets")) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(skep: Skep) -> AsyncIterator[Client]:
+    async with client_of(skep) as speaking:
+        yield speaking
+
+
+def files_of(skep: Skep, workspace: str) -> list[Path]:
+    return list((skep.functions / workspace).iterdir())
+
+
+async def set_secret(client: Client, workspace: str, name: str, value: object) -> Answer:
+    return await client.call("PUT", f"/v2/functions/{workspace}/secrets/{name}", json={"value": value})
+
+
+async def deployed(client: Client, code: str = "return dict(secrets)", **secrets: str) -> str:
+    """A workspace with a function f, and these secrets."""
+    workspace = next(names)
+    assert (await client.deploy(workspace, {"f": code})).status == 200
+    for name, value in secrets.items():
+        assert (await set_secret(client, workspace, name, value)).status == 204
+    return workspace
+
+
+async def test_a_secret_is_read_by_its_name(client: Client) -> None:
+    workspace = await deployed(client, TOKEN=SECRET, OTHER="0")
+    code = """
+    import secrets as library
+    try:
+        secrets["NONE"]
+    except KeyError as error:
+        missing = error.args[0]
+    return [secrets["TOKEN"], secrets.get("NONE", 1), "OTHER" in secrets, list(secrets), repr(secrets), missing,
+            len(library.token_hex(4))]
+    """
+    answer = await client.inline(workspace, code.replace("\n    ", "\n"))
+    assert answer.result == [
+        SECRET, 1, True, ["OTHER", "TOKEN"], "<secrets: OTHER, TOKEN>",
+        "secrets has no 'NONE'; there is: OTHER, TOKEN", 8,
+    ]  # fmt: skip
+
+
+async def test_the_module_of_that_name_is_still_imported(client: Client) -> None:
+    workspace = await deployed(client, TOKEN=SECRET)
+    assert (await client.inline(workspace, "import secrets\nreturn len(secrets.token_hex(4))")).result == 8
+
+
+async def test_env_is_what_the_definition_says(client: Client) -> None:
+    workspace = next(names)
+    refused = await client.deploy(workspace, {"f": "return 1"}, env={"A": 1, "B": None, "1": "x"})
+    assert (refused.status, len(refused.body["details"])) == (400, 3)
+    await client.deploy(workspace, {"f": "return env['A']", "g": "return env['C']"}, env={"A": "a", "B": "b"})
+    assert (await client.run(workspace, "f")).result == "a"
+    missing = await client.run(workspace, "g")
+    assert "env has no 'C'; there is: A, B" in missing.body["message"]
+    await client.call("PATCH", f"/v2/functions/{workspace}", json={"env": {"A": "changed", "B": None}})
+    assert (await client.run(workspace, "f")).result == "changed"
+
+
+async def test_names_are_listed_and_values_never(client: Client) -> None:
+    workspace = await deployed(client, B="value-of-b", A="value-of-a", C="value-of-c")
+    path = f"/v2/functions/{workspace}/secrets"
+    first = await client.call("GET", f"{path}?limit=2")
+    assert [item["name"] for item in first.body["items"]] == ["A", "B"]
+    assert first.body["items"][0].keys() == {"name", "updated"}
+    rest = await client.call("GET", f"{path}?cursor={first.body['cursor']}")
+    assert ([item["name"] for item in rest.body["items"]], "cursor" in rest.body) == (["C"], False)
+    assert (await client.call("GET", f"{path}/A")).status == 405
+    assert (await client.call("DELETE", f"{path}/A")).status == 204
+    gone = await client.call("DELETE", f"{path}/A")
+    assert (gone.status, "'A'" in gone.body["message"]) == (404, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b'"the-value"', b'{"value": the-value}', b'{"value": "the-value', b'{"value": 123456}',
+        b'{"value": ["the-value"]}', b'{"value": ""}', b'{"the-value": 1}', b'{"value": "x", "the-value": 1}',
+        b'{"value": "\xff the-value"}', b'{"value": "\\ud800 the-value"}',
+        b'{"value": "the-value%b"}' % (b"x" * 65_536),
+    ],
+    ids=lambda body: body[:20].decode("latin1"),
+)  # fmt: skip
+async def test_what_is_no_value_is_refused_and_never_repeated(client: Client, skep: Skep, body: bytes) -> None:
+    workspace = await deployed(client)
+    path = f"/v2/functions/{workspace}/secrets/A"
+    answer = await client.call("PUT", path, data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.body["error"]) == (400, "RequestValidationError")
+    assert "x-correlation-id" in answer.headers
+    said = orjson.dumps(answer.body).decode() + (skep.folder / "log").read_text()
+    assert "the-value" not in said
+    assert "123456" not in orjson.dumps(answer.body).decode()
+
+
+async def test_names_queries_and_formats_that_do_not_fit_are_refused(client: Client) -> None:
+    workspace = await deployed(client)
+    path = f"/v2/functions/{workspace}/secrets"
+    for name in ("1A", "a-b", "%C3%A4", "A" * 129):
+        assert (await client.call("PUT", f"{path}/{name}", json={"value": "x"})).status == 400
+    assert (await client.call("PUT", f"{path}/A?dryRun=true", json={"value": "x"})).status == 400
+    yaml = await client.call("PUT", f"{path}/A", data=b"value: x", headers={"Content-Type": "application/yaml"})
+    assert yaml.status == 415
+    assert (await set_secret(client, "nowhere", "A", "x")).status == 404
+    assert (await client.call("GET", "/v2/functions/nowhere/secrets")).status == 404
+    assert (await client.call("GET", path)).body == {"items": []}
+
+
+async def test_a_workspace_has_so_many_secrets_and_no_more(client: Client) -> None:
+    workspace = await deployed(client)
+    for number in range(4):
+        assert (await set_secret(client, workspace, f"LARGE{number}", "v" * 65_536)).status == 204
+    full = await set_secret(client, workspace, "MORE", "v")
+    assert (full.status, full.body["details"][0]["path"]) == (400, "value")
+    assert (await set_secret(client, workspace, "LARGE0", "v")).status == 204
+    assert (await client.run(workspace, "f")).result["LARGE0"] == "v"
+    statuses = [(await set_secret(client, workspace, f"N{number}", "v")).status for number in range(97)]
+    assert statuses == [204] * 96 + [400]
+
+
+async def test_another_value_reaches_the_next_run_and_no_run_fails(client: Client) -> None:
+    workspace = await deployed(client, "import asyncio\nawait asyncio.sleep(0.001)\nreturn secrets.get('A')")
+    seen: list[object] = []
+    is_over = False
+
+    async def keep_running() -> None:
+        while not is_over:
+            seen.append((await client.run(workspace, "f")).result)
+
+    runners = [asyncio.create_task(keep_running()) for _ in range(4)]
+    for number in range(6):
+        await set_secret(client, workspace, "A", f"value{number}")
+        assert (await client.run(workspace, "f")).result == f"value{number}"
+    await client.call("DELETE", f"/v2/functions/{workspace}/secrets/A")
+    assert (await client.run(workspace, "f")).result is None
+    is_over = True
+    await asyncio.gather(*runners)
+    assert {value for value in seen if value is not None} <= {f"value{number}" for number in range(6)}
+
+
+async def test_a_later_owner_of_the_name_gets_nothing(client: Client, skep: Skep) -> None:
+    workspace = await deployed(client, A="value-of-a")
+    assert (await client.call("DELETE", f"/v2/functions/{workspace}")).status == 204
+    await client.deploy(workspace, {"f": "return dict(secrets)"})
+    assert (await client.run(workspace, "f")).result == {}
+    # Removed behind the service's back, and made again through it.
+    await set_secret(client, workspace, "A", "value-of-a")
+    assert (await client.run(workspace, "f")).result == {"A": "value-of-a"}
+    (skep.functions / workspace / "workspace.yaml").unlink()
+    assert (await client.inline(workspace, "return dict(secrets)")).result == {}
+    await client.deploy(workspace, {"f": "return dict(secrets)"})
+    assert (await client.run(workspace, "f")).result == {}
+
+
+LEAKS = {
+    "printed": "print(secrets['A'])",
+    "split over two prints": "s = secrets['A']\nprint(s[:9], end='')\nprint(s[9:])",
+    "logged": "log.warning(secrets['A'], token=secrets['A'])",
+    "as the name of a field": "log.info('x', **{secrets['A']: 1, 'deep': [{secrets['A']: secrets['A']}]})",
+    "as the name of a logger": "import logging\nlogging.getLogger(secrets['A']).error('%s', secrets)",
+    "as base64": "import base64\nprint('Basic', base64.b64encode(b'user:' + secrets['A'].encode()).decode())",
+    "as JSON": "import json\nprint(json.dumps({'k': secrets['A']}))\nlog.info('x', y=json.dumps(secrets['A']))",
+    "as a URL": "import urllib.parse\nprint('https://x/?' + urllib.parse.urlencode({'k': secrets['A']}))",
+    "as hex": "print(secrets['A'].encode().hex())",
+    "raised": "raise ValueError(secrets['A'])",
+    "as a key that is missing": "{}[secrets['A']]",
+    "raised from": "try:\n    {}[secrets['A']]\nexcept KeyError as e:\n    raise OSError(repr(secrets['A'])) from e",
+    "as the name of an exception": "class E(Exception): pass\nE.__name__ = E.__qualname__ = secrets['A']\nraise E",
+    "in an error of the result": "return {secrets['A']: object()}",
+    "in a failed fetch": "await fetch('http://' + secrets['B'] + '.invalid/', method=secrets['B'])",
+}
+
+
+async def test_nothing_that_a_run_says_shows_a_secret(client: Client, skep: Skep) -> None:
+    alone = "KLMNOPQRSTUVABCDEFGH"
+    workspace = await deployed(client, A=SECRET, B=alone)
+    said = []
+    for way, code in LEAKS.items():
+        answer = await client.inline(workspace, code)
+        said.append(f"{way}: {answer.body}")
+        assert "***" in said[-1] or way == "as the name of an exception", said[-1]
+    everything = "\n".join(said).encode()
+    kept = {path: path.read_bytes() for path in skep.folder.rglob("*") if path.is_file()}
+    assert any(path.name == "skep.db" for path in kept)
+    forms = [
+        SECRET, repr(SECRET)[1:-1], orjson.dumps(SECRET).decode()[1:-1], SECRET.encode().hex(), alone, alone.lower(),
+        base64.b64encode(SECRET.encode())[:-4].decode(), base64.b64encode(b"user:" + SECRET.encode())[8:-4].decode(),
+    ]  # fmt: skip
+    for form in forms:
+        assert form.encode() not in everything
+        for path, content in kept.items():
+            assert form.encode() not in content, path
+
+
+async def test_a_result_is_given_as_it_is_and_errors_of_other_workspaces_are_too(client: Client) -> None:
+    workspace, other = await deployed(client, A=SECRET), await deployed(client)
+    assert (await client.inline(workspace, "return secrets['A']")).result == SECRET
+    said = await client.inline(other, f"print({SECRET!r})")
+    assert said.messages == [SECRET]
+
+
+async def test_code_and_parameters_that_are_refused_show_no_secret(client: Client) -> None:
+    workspace = await deployed(client, A="1234-5678-9012")
+    refused = await client.inline(workspace, "x = '1234-5678-9012'.__class__; import os")
+    assert refused.body["error"] == "CompilationError"
+    assert "1234-5678" not in str(refused.body)
+    await client.deploy(workspace, {"f": {"code": "return p", "parameters": {"p": {"type": "integer"}}}})
+    said = await client.run(workspace, "f", p="1234-5678-9012")
+    assert said.body["error"] == "RequestValidationError"
+    assert "1234-5678" not in str(said.body)
+
+
+SLOW = """
+import asyncio
+print("here")
+cache["begun"] = 1
+while "go" not in cache:
+    await asyncio.sleep(0.005)
+print(secrets["A"])
+raise ValueError(secrets["A"])
+"""
+WAIT = """
+import asyncio
+while name not in cache:
+    await asyncio.sleep(0.005)
+"""
+
+
+async def test_a_run_in_an_old_worker_is_masked_by_what_it_was_given(client: Client) -> None:
+    workspace = await deployed(client, A="the-old-value")
+    # Two workers share a cache, and so do the old one and the new one.
+    await client.deploy(workspace, {"f": SLOW, "wait": {"code": WAIT, "parameters": {"name": {}}}}, pool={"ceil": 2})
+    old = asyncio.create_task(client.run(workspace, "f"))
+    await client.run(workspace, "wait", name="begun")
+    await set_secret(client, workspace, "A", "the-new-value")
+    new = await client.inline(workspace, "cache['go'] = 1\nprint(secrets['A'])\nreturn secrets['A']")
+    assert (new.result, new.messages) == ("the-new-value", ["***"])
+    answer = await old
+    assert answer.body["logs"][-1]["message"] == "***"
+    assert (answer.status, answer.body["message"]) == (500, "ValueError: ***")
+
+
+def test_the_key_is_for_the_service_alone(skep: Skep) -> None:
+    key = skep.folder / "skep.db.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+async def test_definitions_and_bundles_have_no_secrets(client: Client, skep: Skep) -> None:
+    workspace = await deployed(client, A="in-no-definition")
+    await client.run(workspace, "f")
+    read = await client.call("GET", f"/v2/functions/{workspace}")
+    assert "secrets" not in read.body
+    assert {path.name for path in files_of(skep, workspace)} == {"workspace.yaml", "module.bundle"}
+    assert not [path for path in files_of(skep, workspace) if b"in-no-definition" in path.read_bytes()]
