@@ -17,7 +17,7 @@ from aiohttp import web
 from sandbox.version import __version__
 from service import logs
 from service.app import create_app
-from service.commands import keys
+from service.commands import keys, secrets
 from service.doctor import examine, report
 from service.errors import AccessTooOpen, SkepError
 from service.http.listener import listening
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="the default")
     commands.add_parser("doctor", help="show what this machine gives for a jail")
     keys.add_arguments(commands)
+    secrets.add_arguments(commands)
     given = parser.parse_args(arguments)
     try:
         settings = load_settings(os.environ)
@@ -59,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "keys":
         logs.configure("console", "error", sys.stderr)
         return uvloop.run(keys.run(settings, given))
+    if given.command == "secrets":
+        logs.configure("console", "error", sys.stderr)
+        return uvloop.run(secrets.run(settings, given))
     logs.configure(settings.log_format, settings.log_level)
     allow_descriptors(workers_max=settings.workers_max)
     return uvloop.run(serve(settings))

@@ -11,6 +11,8 @@ have seen, so that one that is behind reads on.
 import asyncio
 from typing import Final
 
+from service.database import audit
+from service.database.audit import Actor
 from service.database.database import Database, Writing
 from service.database.key_file import KeyFileUnusable, read_keys, write_keys
 from service.database.keyring import Keyring
@@ -19,6 +21,7 @@ from service.domain.sealing import CannotUnseal, Key, Place, new_key, seal, unse
 from service.errors import SecretsUnreadable
 
 AT_ONCE: Final = 100
+_ACTOR: Final = Actor("skep secrets", "")
 
 
 async def rotate(database: Database, keyring: Keyring) -> int:
@@ -43,6 +46,8 @@ async def rotate(database: Database, keyring: Keyring) -> int:
             if not rotated and not keyring.given:
                 # Nobody encrypts meanwhile, and who does later sees this file.
                 await asyncio.to_thread(write_keys, keyring.path, [key])
+            if not rotated:
+                await audit.append(write, _ACTOR, "secrets.rotated", details={"secrets": count, "key": key.id})
         if not rotated:
             return count
         count += rotated

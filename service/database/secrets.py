@@ -39,6 +39,9 @@ class Secrets:
     @property
     def trouble(self) -> str:
         """Why some cannot be read, or none can be set; empty if all is well."""
+        if self._trouble:  # perhaps no more
+            self._keyring.refresh()
+            self._look()
         return self._trouble
 
     def of(self, workspace: str) -> HeldSecrets | None:
