@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Hashable, Mapping
 from typing import Final, NamedTuple
+from weakref import ReferenceType, ref
 
 from service.database.keyring import Keyring
 from service.domain.masking import Mask
-from service.domain.sealing import OVERHEAD_BYTES, CannotUnseal, Place, unseal
+from service.domain.sealing import CannotUnseal, Place, unseal
 from service.errors import SecretsUnreadable
 
-AT_ONCE_BYTES: Final = 8 * 1024
+AT_ONCE_BYTES: Final = 2 * 1024
 """Making the mask of more takes milliseconds, and is done in a thread."""
 
 
@@ -28,10 +29,9 @@ class HeldSecrets:
     def __init__(self, workspace: str, rows: Mapping[str, SealedSecret], keyring: Keyring) -> None:
         self.workspace = workspace
         self.rows = rows
-        self.mask: Mask | None = None
-        """Of those that are in a worker's hands: there once they were opened."""
         self.generation: Hashable = tuple(row.version for row in rows.values())
         self._keyring = keyring
+        self._mask: ReferenceType[Mask] | None = None
         self._version: tuple[Hashable, Hashable] = (None, None)
 
     def version_of(self, definition: Hashable) -> Hashable:
@@ -40,8 +40,17 @@ class HeldSecrets:
             self._version = (definition, self.generation)
         return self._version
 
-    async def open(self) -> dict[str, str]:
-        """The values by name; from now on there is a mask. Raises: SecretsUnreadable."""
+    @property
+    def mask(self) -> Mask | None:
+        """Hides them; there as long as somebody has it who has opened them: it takes far more room than they do."""
+        return None if self._mask is None else self._mask()
+
+    def adopt(self, before: "HeldSecrets") -> None:
+        """Those were of the same values."""
+        self._mask = before._mask  # noqa: SLF001  # another of the same class
+
+    async def open(self) -> tuple[dict[str, str], Mask]:
+        """The values by name, and what hides them. Raises: SecretsUnreadable."""
         if sum(len(row.sealed) for row in self.rows.values()) > AT_ONCE_BYTES:
             return await asyncio.to_thread(self._open)
         return self._open()
@@ -50,13 +59,15 @@ class HeldSecrets:
         """The names of those whose key is not known."""
         return [name for name, row in self.rows.items() if self._keyring.find(row.key_id) is None]
 
-    def _open(self) -> dict[str, str]:
+    def _open(self) -> tuple[dict[str, str], Mask]:
         if self.unreadable():
             self._keyring.refresh()  # it may have been put in its place meanwhile
         values = {name: self._unsealed(name, row) for name, row in self.rows.items()}
-        if self.mask is None:
-            self.mask = Mask(values.values())
-        return values
+        mask = self.mask
+        if mask is None:
+            mask = Mask(values.values())
+            self._mask = ref(mask)
+        return values, mask
 
     def _unsealed(self, name: str, row: SealedSecret) -> str:
         key = self._keyring.find(row.key_id)
@@ -70,8 +81,3 @@ class HeldSecrets:
                 f"The secret {name!r} of the workspace {self.workspace!r} cannot be read: it was damaged, or belongs "
                 "elsewhere. Set it again."
             ) from None
-
-
-def value_bytes(row: SealedSecret) -> int:
-    """Length of the value."""
-    return len(row.sealed) - OVERHEAD_BYTES

@@ -20,7 +20,7 @@ from service.errors import InvalidRequest, Problem, SecretNotFound, SecretsUnrea
 TOPIC: Final = "secrets"
 COUNT_MAX: Final = 100
 """Of one workspace."""
-TOTAL_MAX_BYTES: Final = 256 * 1024
+TOTAL_MAX_BYTES: Final = 128 * 1024
 """Of one workspace. Every worker is given them all, and what it says is searched for them."""
 VALUE_MAX_BYTES: Final = 64 * 1024
 
@@ -121,7 +121,7 @@ class Secrets:
         if before is None or before.rows != held.rows:
             self._held[workspace] = held
             if before is not None and before.generation == held.generation:
-                held.mask = before.mask  # they are the same, encrypted anew
+                held.adopt(before)  # they are the same, encrypted anew
 
     async def _key(self, write: Writing) -> Key:
         """What to encrypt with: asked while nobody else writes, so that no rotation is missed."""

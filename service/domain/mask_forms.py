@@ -13,6 +13,8 @@ LINE_LEAST: Final = 16
 """The same for one line of a value."""
 LINES_MAX: Final = 256
 """Of one value."""
+LONG: Final = 4096
+"""So many characters of a value in one of the rarer encodings: all of them would take twenty times its size."""
 MIME_LINE_BYTES: Final = 57
 """So many bytes make one line of base64 as mail has it (RFC 2045): 76 characters."""
 _URL_SAFE: Final = ("", "/", "-_.!~*'()", "/:?#[]@!$&'()*+,;=")
@@ -24,7 +26,8 @@ def forms_of(value: str) -> set[str]:
     core = value.strip()
     if len(core) < LEAST:
         return set()
-    forms = {core, core.lower(), *_escaped(core), *_encoded(core.encode())}
+    data = core.encode()
+    forms = {core, *_escaped(core), *_base64(data), *(form[:LONG] for form in (core.lower(), *_encoded(data)))}
     lines = core.splitlines()
     if len(lines) > 1:
         for line in lines[:LINES_MAX]:
@@ -44,28 +47,31 @@ def _escaped(text: str) -> Iterator[str]:
     for written in (_json(text), json.dumps(text)[1:-1]):
         yield written
         yield written.replace("/", "\\/")
-    yield "".join(f"\\u{unit:04x}" for unit in _utf16(text)) if not text.isascii() else text
     yield repr(text)[1:-1]
     yield repr(f"{text}'\"")[1:-4]  # where there is a quote of each kind, the single one is escaped
     yield ascii(text)[1:-1]
     yield repr(text.encode())[2:-1]
-    yield html.escape(text)
-    yield html.escape(text, quote=False)
+    yield html.escape(text[:LONG])
+    yield html.escape(text[:LONG], quote=False)
 
 
 def _encoded(data: bytes) -> Iterator[str]:
+    data = data[:LONG]
     yield data.hex()
     yield data.hex().upper()
     if not data.isalnum():
         for written in (*(quote(data, safe=safe) for safe in _URL_SAFE), quote_plus(data)):
             yield written
             yield _lower_percents(written)
+
+
+def _base64(data: bytes) -> Iterator[str]:
     for offset in range(3):
         written = _within_base64(data, offset)
         yield written
         yield written.replace("+", "-").replace("/", "_")
     if len(data) > MIME_LINE_BYTES:
-        yield from base64.encodebytes(data).decode().splitlines()
+        yield from base64.encodebytes(data[:LONG]).decode().splitlines()
 
 
 def _within_base64(data: bytes, offset: int) -> str:
@@ -77,11 +83,6 @@ def _within_base64(data: bytes, offset: int) -> str:
 
 def _json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-def _utf16(text: str) -> list[int]:
-    data = text.encode("utf-16-be")
-    return [int.from_bytes(data[place : place + 2]) for place in range(0, len(data), 2)]
 
 
 def _lower_percents(written: str) -> str:

@@ -49,7 +49,7 @@ class Effort:
 class Mask:
     """Knows the values, and hides them. Never changes; its repr shows none."""
 
-    __slots__ = ("_grams", "_heads", "_needs", "_patterns")
+    __slots__ = ("__weakref__", "_grams", "_heads", "_needs", "_patterns")
 
     def __init__(self, values: Iterable[str], *, patterns: Iterable[str] = ()) -> None:
         self._patterns = sorted({*patterns, *(form for value in values for form in forms_of(value))})

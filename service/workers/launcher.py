@@ -164,14 +164,14 @@ class Launcher:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            secrets = {} if package.secrets is None else await package.secrets.open()
+            secrets, mask = ({}, None) if package.secrets is None else await package.secrets.open()
             child = await self._zygote.fork(memory_max_bytes=limits.memory_max_bytes)
         except BaseException as error:
             self.places.give_back()
             if isinstance(error, WorkersUnavailable):
                 self._metrics.fork_failed()
             raise
-        masks = Masks(None if package.secrets is None else package.secrets.mask, package.mask)
+        masks = Masks(mask, package.mask)
         cache = self._caches.hold(key) if package.rules.ceil > 1 else None
         worker = Worker(
             workspace,

@@ -16,11 +16,8 @@ BYTES_OF_EFFORT: Final = 16
 class Sealed(Protocol):
     """The secrets of a workspace, until a worker is given them."""
 
-    mask: Mask | None
-    """Hides them; there once they were opened."""
-
-    async def open(self) -> dict[str, str]:
-        """The values by name. Raises: SkepError."""
+    async def open(self) -> tuple[dict[str, str], Mask]:
+        """The values by name, and what hides them. Raises: SkepError."""
 
     def version_of(self, definition: Hashable) -> Hashable:
         """What tells this definition with these secrets from others."""

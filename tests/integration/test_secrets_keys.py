@@ -45,7 +45,7 @@ async def opened(folder: Path, *given: Key) -> AsyncIterator[tuple[Database, Sec
 
 async def values(secrets: Secrets, workspace: str = "w") -> dict[str, str]:
     held = secrets.of(workspace)
-    return {} if held is None else await held.open()
+    return {} if held is None else (await held.open())[0]
 
 
 @pytest.mark.parametrize("other", [Place("v", "A", "1"), Place("w", "B", "1"), Place("w", "A", "2")])
@@ -142,7 +142,7 @@ async def test_rotation_changes_the_key_and_no_value_while_a_service_runs(tmp_pa
             await secrets.set(ACTOR, f"w{number % 2}", f"A{number}", f"value{number}")
         before, held = keyring.first, secrets.of("w0")
         assert held is not None
-        await held.open()
+        _, mask = await held.open()
         assert await rotate(database, Keyring((), keyring.path)) == 5
         (after,) = read_keys(keyring.path)
         assert after != before
@@ -151,7 +151,7 @@ async def test_rotation_changes_the_key_and_no_value_while_a_service_runs(tmp_pa
         rotated = secrets.of("w0")
         assert rotated is not held
         assert rotated is not None
-        assert (rotated.version_of(1), rotated.mask) == (held.version_of(1), held.mask)
+        assert (rotated.version_of(1), rotated.mask) == (held.version_of(1), mask)
         await secrets.set(ACTOR, "w1", "A1", "another")
         rows = await database.rows("SELECT DISTINCT key_id FROM secrets")
         assert [row["key_id"] for row in rows] == [after.id]
