@@ -21,7 +21,7 @@ HEAD: Final = 16
 GRAM: Final = 4
 STRIDE: Final = LEAST - GRAM + 1
 """Every text of `LEAST` characters has a gram that begins at a multiple of this."""
-EFFORT: Final = 50_000
+EFFORT: Final = 20_000
 """For one call; a unit takes some 0.3 µs."""
 _WINDOW: Final = 64
 _ESCAPES_SEEN_MAX: Final = 64

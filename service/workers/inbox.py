@@ -117,6 +117,8 @@ class Inbox:
         if self._transport is None or self._is_closed:
             return False
         self._transport.pause_reading()
+        # A frame that has begun cannot go on meanwhile, and that is not the worker's doing.
+        self._be_patient_again()
         now = self._loop.time()
         rest_s, self._rest_s = self._rest_s, 0.0
         throttled_s = -self._allowance_bytes / LOGS_BYTES_PER_S
