@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Final, NamedTuple
 from weakref import ReferenceType, ref
 
-from service.database.keyring import Keyring
+from service.database.sealing_keys import SealingKeys
 from service.domain.masking import Mask
 from service.domain.sealing import CannotUnseal, Place, unseal
 from service.errors import SecretsUnreadable
@@ -26,11 +26,11 @@ class SealedSecret(NamedTuple):
 class HeldSecrets:
     """Never changes; another takes its place when a secret is set or deleted."""
 
-    def __init__(self, workspace: str, rows: Mapping[str, SealedSecret], keyring: Keyring) -> None:
+    def __init__(self, workspace: str, rows: Mapping[str, SealedSecret], keys: SealingKeys) -> None:
         self.workspace = workspace
         self.rows = rows
         self.generation: Hashable = tuple(row.version for row in rows.values())
-        self._keyring = keyring
+        self._keys = keys
         self._mask: ReferenceType[Mask] | None = None
         self._version: tuple[Hashable, Hashable] = (None, None)
 
@@ -57,11 +57,11 @@ class HeldSecrets:
 
     def unreadable(self) -> list[str]:
         """The names of those whose key is not known."""
-        return [name for name, row in self.rows.items() if self._keyring.find(row.key_id) is None]
+        return [name for name, row in self.rows.items() if self._keys.find(row.key_id) is None]
 
     def _open(self) -> tuple[dict[str, str], Mask]:
         if self.unreadable():
-            self._keyring.refresh()  # it may have been put in its place meanwhile
+            self._keys.refresh()  # it may have been put in its place meanwhile
         values = {name: self._unsealed(name, row) for name, row in self.rows.items()}
         mask = self.mask
         if mask is None:
@@ -70,9 +70,9 @@ class HeldSecrets:
         return values, mask
 
     def _unsealed(self, name: str, row: SealedSecret) -> str:
-        key = self._keyring.find(row.key_id)
+        key = self._keys.find(row.key_id)
         if key is None:
-            trouble = self._keyring.trouble or "they were encrypted with a key that is not among those of the service"
+            trouble = self._keys.trouble or "they were encrypted with a key that is not among those of the service"
             raise SecretsUnreadable(f"The secrets of the workspace {self.workspace!r} cannot be read: {trouble}.")
         try:
             return unseal(key, Place(self.workspace, name, row.version), row.sealed)

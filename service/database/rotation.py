@@ -15,7 +15,7 @@ from service.database import audit
 from service.database.audit import Actor
 from service.database.database import Database, Writing
 from service.database.key_file import KeyFileUnusable, read_keys, write_keys
-from service.database.keyring import Keyring
+from service.database.sealing_keys import SealingKeys
 from service.database.secrets import TOPIC
 from service.domain.sealing import CannotUnseal, Key, Place, new_key, seal, unseal
 from service.errors import SecretsUnreadable
@@ -24,28 +24,28 @@ AT_ONCE: Final = 100
 _ACTOR: Final = Actor("skep secrets", "")
 
 
-async def rotate(database: Database, keyring: Keyring) -> int:
+async def rotate(database: Database, keys: SealingKeys) -> int:
     """Returns how many secrets were encrypted anew. With keys in the setting the first of those is the new one, and no
     file is changed. Raises: SecretsUnreadable, before anything was changed; DatabaseUnavailable.
     """
-    await asyncio.to_thread(keyring.refresh)
+    await asyncio.to_thread(keys.refresh)
     unknown = [row["key_id"] for row in await database.rows("SELECT DISTINCT key_id FROM secrets")]
-    if missing := [key_id for key_id in unknown if keyring.find(key_id) is None]:
+    if missing := [key_id for key_id in unknown if keys.find(key_id) is None]:
         raise SecretsUnreadable(
-            f"Secrets were encrypted with keys that are not there: {', '.join(missing)}. {keyring.trouble}".rstrip()
+            f"Secrets were encrypted with keys that are not there: {', '.join(missing)}. {keys.trouble}".rstrip()
         )
-    if not keyring.given:
-        await asyncio.to_thread(_put_new_key_first, keyring)
-    key = keyring.first
+    if not keys.given:
+        await asyncio.to_thread(_put_new_key_first, keys)
+    key = keys.first
     if key is None:
-        raise SecretsUnreadable(f"There is no key: {keyring.trouble}.")
+        raise SecretsUnreadable(f"There is no key: {keys.trouble}.")
     count = 0
     while True:
         async with database.writing() as write:
-            rotated = await _rotate_some(write, keyring, key)
-            if not rotated and not keyring.given:
+            rotated = await _rotate_some(write, keys, key)
+            if not rotated and not keys.given:
                 # Nobody encrypts meanwhile, and who does later sees this file.
-                await asyncio.to_thread(write_keys, keyring.path, [key])
+                await asyncio.to_thread(write_keys, keys.path, [key])
             if not rotated:
                 await audit.append(write, _ACTOR, "secrets.rotated", details={"secrets": count, "key": key.id})
         if not rotated:
@@ -53,12 +53,12 @@ async def rotate(database: Database, keyring: Keyring) -> int:
         count += rotated
 
 
-async def _rotate_some(write: Writing, keyring: Keyring, key: Key) -> int:
+async def _rotate_some(write: Writing, keys: SealingKeys, key: Key) -> int:
     rows = await write.rows("SELECT * FROM secrets WHERE key_id <> ? LIMIT ?", (key.id, AT_ONCE))
     for row in rows:
         place = Place(row["workspace"], row["name"], row["version"])
         try:
-            sealed = seal(key, place, _unsealed(keyring, row["key_id"], place, row["sealed"]))
+            sealed = seal(key, place, _unsealed(keys, row["key_id"], place, row["sealed"]))
         except CannotUnseal:
             raise SecretsUnreadable(
                 f"The secret {place.name!r} of the workspace {place.workspace!r} was damaged, or encrypted with a key "
@@ -73,23 +73,23 @@ async def _rotate_some(write: Writing, keyring: Keyring, key: Key) -> int:
     return len(rows)
 
 
-def _unsealed(keyring: Keyring, key_id: str, place: Place, sealed: bytes) -> str:
-    key = keyring.find(key_id)
+def _unsealed(keys: SealingKeys, key_id: str, place: Place, sealed: bytes) -> str:
+    key = keys.find(key_id)
     if key is None:
         raise CannotUnseal
     return unseal(key, place, sealed)
 
 
-def _put_new_key_first(keyring: Keyring) -> None:
+def _put_new_key_first(keys: SealingKeys) -> None:
     try:
-        there = read_keys(keyring.path)
+        there = read_keys(keys.path)
         if len(there) > 1:
             # A rotation that was not finished: the new key is there already.
-            keyring.refresh()
+            keys.refresh()
             return
-        write_keys(keyring.path, [new_key(), *there])
+        write_keys(keys.path, [new_key(), *there])
     except KeyFileUnusable as error:
         raise SecretsUnreadable(f"The key cannot be changed: {error}.") from None
     except OSError as error:
-        raise SecretsUnreadable(f"The key file {keyring.path} cannot be written: {error.strerror}.") from error
-    keyring.refresh()
+        raise SecretsUnreadable(f"The key file {keys.path} cannot be written: {error.strerror}.") from error
+    keys.refresh()

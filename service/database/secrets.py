@@ -11,7 +11,7 @@ from service.database import audit
 from service.database.audit import Actor
 from service.database.database import Database, Writing
 from service.database.held_secrets import HeldSecrets, SealedSecret
-from service.database.keyring import Keyring
+from service.database.sealing_keys import SealingKeys
 from service.domain.masking import Mask
 from service.domain.sealing import OVERHEAD_BYTES, Key, Place, seal
 from service.domain.times import now_ms
@@ -30,9 +30,9 @@ _log = structlog.get_logger()
 class Secrets:
     """What every workspace's secrets are, as the feed of changes tells."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keys: SealingKeys) -> None:
         self._database = database
-        self._keyring = keyring
+        self._keys = keys
         self._held: dict[str, HeldSecrets] = {}
         self._trouble = ""
 
@@ -40,7 +40,7 @@ class Secrets:
     def trouble(self) -> str:
         """Why some cannot be read, or none can be set; empty if all is well."""
         if self._trouble:  # perhaps no more
-            self._keyring.refresh()
+            self._keys.refresh()
             self._look()
         return self._trouble
 
@@ -75,7 +75,7 @@ class Secrets:
         for name, secrets_of in found.items():
             self._keep(name, secrets_of)
         is_new = workspace is None and not rows
-        await asyncio.to_thread(self._keyring.refresh, may_make=is_new)
+        await asyncio.to_thread(self._keys.refresh, may_make=is_new)
         self._look()
 
     async def set(self, actor: Actor, workspace: str, name: str, value: str) -> None:
@@ -116,7 +116,7 @@ class Secrets:
         if not rows:
             self._held.pop(workspace, None)
             return
-        held = HeldSecrets(workspace, rows, self._keyring)
+        held = HeldSecrets(workspace, rows, self._keys)
         before = self._held.get(workspace)
         if before is None or before.rows != held.rows:
             self._held[workspace] = held
@@ -125,25 +125,25 @@ class Secrets:
 
     async def _key(self, write: Writing) -> Key:
         """What to encrypt with: asked while nobody else writes, so that no rotation is missed."""
-        await asyncio.to_thread(self._keyring.refresh)
-        if self._keyring.first is None:
-            raise SecretsUnreadable(f"No secret can be set: {self._keyring.trouble}.")
+        await asyncio.to_thread(self._keys.refresh)
+        if self._keys.first is None:
+            raise SecretsUnreadable(f"No secret can be set: {self._keys.trouble}.")
         for row in await write.rows("SELECT DISTINCT key_id FROM secrets"):
-            if self._keyring.find(row["key_id"]) is None:
+            if self._keys.find(row["key_id"]) is None:
                 raise SecretsUnreadable(
                     "No secret can be set: there are some that were encrypted with a key that is not among those of "
                     "the service, which may be the wrong ones."
                 )
-        return self._keyring.first
+        return self._keys.first
 
     def _look(self) -> None:
         unreadable = {
             row.key_id
             for held in self._held.values()
             for row in held.rows.values()
-            if self._keyring.find(row.key_id) is None
+            if self._keys.find(row.key_id) is None
         }
-        trouble = self._keyring.trouble
+        trouble = self._keys.trouble
         if unreadable and not trouble:
             trouble = f"secrets were encrypted with keys that are not there: {', '.join(sorted(unreadable))}"
         if trouble != self._trouble:

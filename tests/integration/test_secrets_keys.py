@@ -14,8 +14,8 @@ from service.database.audit import Actor
 from service.database.changes import Changes
 from service.database.database import Database
 from service.database.key_file import KeyFileUnusable, make_key, read_keys, write_keys
-from service.database.keyring import Keyring, key_path
 from service.database.rotation import rotate
+from service.database.sealing_keys import SealingKeys, key_path
 from service.database.secrets import TOPIC, Secrets
 from service.domain.sealing import CannotUnseal, Key, Place, new_key, parse_key, seal, unseal
 from service.errors import SecretsUnreadable
@@ -28,17 +28,17 @@ PLACE = Place("w", "A", "1")
 
 
 @asynccontextmanager
-async def opened(folder: Path, *given: Key) -> AsyncIterator[tuple[Database, Secrets, Keyring]]:
+async def opened(folder: Path, *given: Key) -> AsyncIterator[tuple[Database, Secrets, SealingKeys]]:
     """What a service has of a database, in this process."""
     database = Database(folder / "skep.db")
-    keyring = Keyring(given, key_path(database.path))
-    secrets = Secrets(database, keyring)
+    keys = SealingKeys(given, key_path(database.path))
+    secrets = Secrets(database, keys)
     changes = Changes(database)
     changes.listen(TOPIC, secrets.reload)
     await database.open()
     try:
         async with changes.running():
-            yield database, secrets, keyring
+            yield database, secrets, keys
     finally:
         await database.close()
 
@@ -137,14 +137,14 @@ async def test_a_service_on_the_same_database_sees_what_another_sets(tmp_path: P
 
 
 async def test_rotation_changes_the_key_and_no_value_while_a_service_runs(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (database, secrets, keyring):
+    async with opened(tmp_path) as (database, secrets, keys):
         for number in range(5):
             await secrets.set(ACTOR, f"w{number % 2}", f"A{number}", f"value{number}")
-        before, held = keyring.first, secrets.of("w0")
+        before, held = keys.first, secrets.of("w0")
         assert held is not None
         _, mask = await held.open()
-        assert await rotate(database, Keyring((), keyring.path)) == 5
-        (after,) = read_keys(keyring.path)
+        assert await rotate(database, SealingKeys((), keys.path)) == 5
+        (after,) = read_keys(keys.path)
         assert after != before
         # The service that runs reads on, its workers stay, and it encrypts with the new key.
         assert await values(secrets, "w1") == {"A1": "value1", "A3": "value3"}
@@ -174,18 +174,18 @@ async def test_a_rotation_that_was_ended_half_way_leaves_everything_readable(
         return await real(*arguments)  # type: ignore[arg-type] # whatever it was given
 
     everything = {f"A{number}": f"value{number}" for number in range(4)}
-    async with opened(tmp_path) as (database, secrets, keyring):
+    async with opened(tmp_path) as (database, secrets, keys):
         for name, value in everything.items():
             await secrets.set(ACTOR, "w", name, value)
         monkeypatch.setattr(rotation, "_rotate_some", ended)
         with pytest.raises(KeyboardInterrupt):
-            await rotate(database, Keyring((), keyring.path))
+            await rotate(database, SealingKeys((), keys.path))
         monkeypatch.setattr(rotation, "_rotate_some", real)
-        assert len(read_keys(keyring.path)) == 2
-    async with opened(tmp_path) as (database, secrets, keyring):
+        assert len(read_keys(keys.path)) == 2
+    async with opened(tmp_path) as (database, secrets, keys):
         assert await values(secrets) == everything
-        assert await rotate(database, Keyring((), keyring.path)) == 2
-        assert len(read_keys(keyring.path)) == 1
+        assert await rotate(database, SealingKeys((), keys.path)) == 2
+        assert len(read_keys(keys.path)) == 1
     async with opened(tmp_path) as (_, secrets, _):
         assert await values(secrets) == everything
 
@@ -197,16 +197,16 @@ async def test_keys_of_the_setting_take_over_from_the_file_and_from_each_other(t
     file = (tmp_path / "skep.db.key").read_bytes()
     async with opened(tmp_path, first) as (database, secrets, _):
         assert await values(secrets) == {"A": "value"}
-        assert await rotate(database, Keyring([first], key_path(database.path))) == 1
+        assert await rotate(database, SealingKeys([first], key_path(database.path))) == 1
     assert (tmp_path / "skep.db.key").read_bytes() == file
     (tmp_path / "skep.db.key").unlink()
     async with opened(tmp_path, second, first) as (database, secrets, _):
         assert await values(secrets) == {"A": "value"}
-        assert await rotate(database, Keyring([second, first], key_path(database.path))) == 1
+        assert await rotate(database, SealingKeys([second, first], key_path(database.path))) == 1
     async with opened(tmp_path, second) as (database, secrets, _):
         assert await values(secrets) == {"A": "value"}
         with pytest.raises(SecretsUnreadable, match="keys that are not there"):
-            await rotate(database, Keyring([first], key_path(database.path)))
+            await rotate(database, SealingKeys([first], key_path(database.path)))
 
 
 async def test_a_service_without_the_key_runs_and_says_so_and_the_command_changes_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def key_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.key")
 
 
-class Keyring:
+class SealingKeys:
     """Every key that was seen since the start decrypts; the first of the setting encrypts, or else of the file."""
 
     def __init__(self, given: Sequence[Key], path: Path) -> None:
