@@ -28,7 +28,7 @@ KEY: Final = re.compile(rf"sk_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9]{{{_SECRET_LEN
 
 ADMIN_NAME: Final = "ADMIN_KEY"
 COMMAND_LINE: Final = "skep keys"
-TAKEN_NAMES: Final = frozenset({"anonymous", "nobody", ADMIN_NAME.lower(), COMMAND_LINE})
+TAKEN_NAMES: Final = frozenset({"anonymous", "nobody", ADMIN_NAME.lower(), COMMAND_LINE, "skep secrets"})
 """Who else is named in the audit log."""
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])", re.ASCII)
