@@ -72,8 +72,10 @@ class HeldSecrets:
     def _unsealed(self, name: str, row: SealedSecret) -> str:
         key = self._keys.find(row.key_id)
         if key is None:
-            trouble = self._keys.trouble or "they were encrypted with a key that is not among those of the service"
-            raise SecretsUnreadable(f"The secrets of the workspace {self.workspace!r} cannot be read: {trouble}.")
+            raise SecretsUnreadable(
+                f"The secrets of the workspace {self.workspace!r} cannot be read: "
+                "the service does not have the key that they were encrypted with."
+            )
         try:
             return unseal(key, Place(self.workspace, name, row.version), row.sealed)
         except CannotUnseal:

@@ -127,7 +127,8 @@ class Secrets:
         """What to encrypt with: asked while nobody else writes, so that no rotation is missed."""
         await asyncio.to_thread(self._keys.refresh)
         if self._keys.first is None:
-            raise SecretsUnreadable(f"No secret can be set: {self._keys.trouble}.")
+            self._look()  # where the file is concerns the log, and not who asks
+            raise SecretsUnreadable("No secret can be set: the service has no key to encrypt it with.")
         for row in await write.rows("SELECT DISTINCT key_id FROM secrets"):
             if self._keys.find(row["key_id"]) is None:
                 raise SecretsUnreadable(

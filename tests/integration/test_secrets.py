@@ -160,6 +160,21 @@ async def test_another_value_reaches_the_next_run_and_no_run_fails(client: Clien
     assert {value for value in seen if value is not None} <= {f"value{number}" for number in range(6)}
 
 
+async def test_an_older_revision_runs_with_the_secrets_of_today(client: Client) -> None:
+    workspace = await deployed(client, "print(secrets['A'])\nreturn ['old', secrets['A']]", A="first-value")
+    await client.deploy(workspace, {"f": "return ['new', secrets['A']]"})
+    run = f"/v2/functions/{workspace}/run/f"
+    for value in ("first-value", "second-value"):
+        await set_secret(client, workspace, "A", value)
+        old = await client.call("POST", f"{run}?revision=1", json={})
+        assert (old.result, old.messages) == (["old", value], ["***"])
+        assert (await client.run(workspace, "f")).result == ["new", value]
+    await client.call("DELETE", f"/v2/functions/{workspace}")
+    revived = await client.call("POST", f"/v2/functions/{workspace}/revisions/2/activate")
+    assert revived.status == 200
+    assert (await client.call("GET", f"/v2/functions/{workspace}/secrets")).body == {"items": []}
+
+
 async def test_a_later_owner_of_the_name_gets_nothing(client: Client, skep: Skep) -> None:
     workspace = await deployed(client, A="value-of-a")
     assert (await client.call("DELETE", f"/v2/functions/{workspace}")).status == 204
