@@ -24,6 +24,7 @@ from bench.errors import MeasureError
 from bench.fairness import measure_fairness
 from bench.fetch import measure_fetch
 from bench.grid import measure_grid
+from bench.history import measure_history
 from bench.jail import measure_jail
 from bench.kernels import measure_kernels
 from bench.load import Load, open_load
@@ -52,6 +53,7 @@ MEASURES: Final[dict[str, Callable[[Load, Options], Measured]]] = {
     "fairness": measure_fairness,
     "parallel": measure_parallel,
     "cache": measure_cache,
+    "history": measure_history,
 }
 Number = TypeVar("Number", int, float)
 MAX_ROUNDS: Final = 100

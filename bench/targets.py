@@ -36,6 +36,7 @@ TARGETS: Final = {
     "cold start, jailed": Target("≤", 1.15),
     "throughput, jailed": Target("≥", 0.85),
     "private memory, jailed": Target("≤", 1.15),
+    "throughput, history": Target("≥", 0.9),  # times Skep that keeps none
     # Times the same without an attack.
     **{
         f"p99 beside a {attack}, {callers}": Target("≤", 3.0)

@@ -17,6 +17,7 @@ from service.database.quotas import QuotaTable
 from service.domain.egress import Policy
 from service.domain.pool import PoolBounds, PoolRules
 from service.domain.quotas import Quotas
+from service.http.problems import failure_json
 from service.http.routes import all_routes
 from service.http.skep import SKEP, Skep
 from service.settings import Settings
@@ -26,6 +27,7 @@ from service.usecases.aliases import Aliases
 from service.usecases.creations import Creations
 from service.usecases.definitions import Definitions
 from service.usecases.deploy import Deploy
+from service.usecases.history import History
 from service.usecases.ledger import Ledger
 from service.usecases.meter import Meter
 from service.usecases.rates import Rates
@@ -85,7 +87,14 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     group.open()
     try:
         await database.open()
-        async with changes.running(), keyring.running(), _egress(settings, resolve) as egress, zygote.running():
+        history = skep.history = _history(settings, database, quotas)
+        async with (
+            changes.running(),
+            keyring.running(),
+            history.running(),
+            _egress(settings, resolve) as egress,
+            zygote.running(),
+        ):
             definitions = Definitions(volume, revisions, _bounds(settings), secrets)
             pools = skep.pools = Pools(
                 zygote,
@@ -107,6 +116,7 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
             sampler = Sampler(lambda: pools.workers, zygote_pid=lambda: zygote.pid)
             skep.metrics.observe(pools.observe)
             skep.metrics.observe_usage(sampler.usage)
+            skep.metrics.observe_history(history.state)
             watch = skep.volume_watch = VolumeWatch(volume)
             async with pools.running(), sampler.running(), watch.running():
                 skep.aliases = Aliases(database, volume, releases)
@@ -120,7 +130,7 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                 skep.keep_secrets = KeepSecrets(volume, secrets)
                 meter = Meter(quotas, rates, skep.metrics)
                 skep.run = Run(
-                    volume, pools, skep.metrics, releases, revisions, meter, secrets,
+                    volume, pools, skep.metrics, releases, revisions, meter, secrets, history,
                     timeout_max_ms=settings.run_timeout_ms,
                 )  # fmt: skip
                 skep.lifecycle.on_grace_over = pools.kill_all
@@ -152,6 +162,17 @@ def _quotas_changed(pools: Pools, rates: Rates, workspace: str | None) -> None:
 async def _drain(app: web.Application) -> None:
     """In-flight runs finish within the grace period; what is left then is ended, and its callers are told."""
     await app[SKEP].lifecycle.drain(grace_ms=app[SKEP].settings.shutdown_grace_ms)
+
+
+def _history(settings: Settings, database: Database, quotas: QuotaTable) -> History:
+    return History(
+        database,
+        is_kept=settings.history,
+        result_max_bytes=settings.history_result_max_bytes,
+        logs_max_bytes=settings.history_logs_max_bytes,
+        retention_of=quotas.retention_of,
+        envelope=failure_json,
+    )
 
 
 def _egress(settings: Settings, resolve: Resolve) -> AbstractAsyncContextManager[Egress]:

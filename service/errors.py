@@ -10,6 +10,7 @@ SkepError
 │   ├── RevisionNotFound
 │   ├── AliasNotFound
 │   ├── SecretNotFound
+│   ├── RunNotFound
 │   └── RouteNotFound
 ├── MethodRefused             the route exists, not for this method
 ├── UnsupportedMediaType
@@ -126,6 +127,13 @@ class SecretNotFound(NotFound):
 
     def __init__(self, workspace: str, name: str) -> None:
         super().__init__(f"The workspace {workspace!r} has no secret named {name!r}.")
+
+
+class RunNotFound(NotFound):
+    """The workspace has no run of this id, or its record has expired."""
+
+    def __init__(self, workspace: str, run_id: str) -> None:
+        super().__init__(f"The workspace {workspace!r} has no run {run_id[:64]!r}, or no record of it any more.")
 
 
 class RouteNotFound(NotFound):

@@ -2,27 +2,23 @@
 
 What is written is on disk when its transaction has ended: the journal is a write-ahead log, and it is flushed. Readers
 see the last state that was committed and wait for nobody. Several services may have the same file open; a writer waits
-for the writer of another service for up to `BUSY_TIMEOUT_S`.
+for the writer of another service for up to `held.BUSY_TIMEOUT_S`.
 """
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aiosqlite
 import structlog
 
-from service.database.migrations import Migration, folder, load, migrate
+from service.database.held import Held, prepare
+from service.database.migrations import Migration, folder, load
 from service.errors import DatabaseUnavailable, DatabaseUnusable
-
-BUSY_TIMEOUT_S: Final = 5.0
-FILE_MODE: Final = 0o600
-"""What is in it is for the service alone: hashes of keys, results of runs."""
 
 Parameters = Sequence[Any]
 Announce = Callable[[int], Awaitable[None]]
@@ -73,9 +69,10 @@ class Database:
         self.announce: Announce = _to_nobody
         """What is done with the number of a change that was committed: see `changes`."""
         self._troubles: dict[str, str] = {}
-        self._writer: aiosqlite.Connection | None = None
-        self._reader: aiosqlite.Connection | None = None
-        self._turn = asyncio.Lock()
+        self._writer: Held | None = None
+        self._reader: Held | None = None
+        self.turn = asyncio.Lock()
+        """Held by who writes: one at a time, and nobody asks in vain."""
 
     @property
     def trouble(self) -> str:
@@ -86,9 +83,11 @@ class Database:
         """Make it if there is none, and bring its schema up to date. Raises: DatabaseUnusable."""
         steps = load(folder()) if migrations is None else migrations
         try:
-            applied = await asyncio.to_thread(_prepare, self.path, steps)
-            self._writer = await _connect(self.path, "PRAGMA synchronous = FULL")
-            self._reader = await _connect(self.path, "PRAGMA query_only = ON")
+            applied = await asyncio.to_thread(prepare, self.path, steps)
+            self._writer = Held(self.path, steps, "PRAGMA synchronous = FULL")
+            self._reader = Held(self.path, steps, "PRAGMA query_only = ON")
+            await self._writer.current()
+            await self._reader.current()
         except (sqlite3.Error, OSError) as error:
             await self.close()
             raise DatabaseUnusable(f"The database {self.path} cannot be opened: {error}.") from error
@@ -111,13 +110,14 @@ class Database:
 
         Raises: DatabaseUnavailable. What the body raises goes through.
         """
-        async with self._turn:
-            connection = self._open(self._writer)
-            write = Writing(connection)
-            with self._watched("writing"):
+        async with self.turn:
+            held = self._open(self._writer)
+            with self._watched("writing", held):
+                connection = await held.current()
+                write = Writing(connection)
                 await _finish(connection.execute("BEGIN IMMEDIATE"))
             try:
-                with self._watched("writing"):
+                with self._watched("writing", held):
                     yield write
                     await _finish(connection.execute("COMMIT"))
                 self._works("writing")
@@ -131,8 +131,9 @@ class Database:
 
     async def rows(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """What was committed. Raises: DatabaseUnavailable."""
-        with self._watched("reading"):
-            rows = list(await self._open(self._reader).execute_fetchall(sql, parameters))
+        held = self._open(self._reader)
+        with self._watched("reading", held):
+            rows = list(await (await held.current()).execute_fetchall(sql, parameters))
         self._works("reading")
         return rows
 
@@ -141,13 +142,21 @@ class Database:
         rows = await self.rows(sql, parameters)
         return rows[0] if rows else None
 
+    async def probe(self) -> None:
+        """Whether it works again, which nobody may be about to ask. Raises: DatabaseUnavailable."""
+        await self.row("SELECT 1 FROM migrations")
+        async with self.writing() as write:
+            # Writes a page, as an empty transaction would not.
+            await write.execute("PRAGMA user_version = 0")
+
     @contextmanager
-    def _watched(self, what: str) -> Iterator[None]:
+    def _watched(self, what: str, held: Held) -> Iterator[None]:
         try:
             yield
         except sqlite3.IntegrityError:
             raise  # what was asked for contradicts what is there: for whoever has asked
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, DatabaseUnusable) as error:
+            held.doubt()
             if what not in self._troubles:
                 _log.warning("database failed", path=str(self.path), what=what, reason=str(error))
             self._troubles[what] = f"{what} the database failed: {error}"
@@ -158,18 +167,10 @@ class Database:
             _log.info("database back", path=str(self.path), what=what)
 
     @staticmethod
-    def _open(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
-        if connection is None:
+    def _open(held: Held | None) -> Held:
+        if held is None:
             raise DatabaseUnavailable("The database is not open.")
-        return connection
-
-
-async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    for pragma in ("PRAGMA foreign_keys = ON", *pragmas):
-        await connection.execute(pragma)
-    return connection
+        return held
 
 
 async def _to_nobody(_change: int) -> None:
@@ -191,15 +192,3 @@ async def _finish(statement: Any) -> None:
         if not task.cancelled():
             task.exception()
         raise
-
-
-def _prepare(path: Path, migrations: Sequence[Migration]) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return migrate(connection, migrations)
-    finally:
-        connection.close()

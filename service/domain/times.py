@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 LAST_MS: Final = 253_402_300_799_999
@@ -15,8 +16,13 @@ def now_ms() -> int:
 
 def rfc3339(ms: int) -> str:
     """As `2026-01-31T12:00:00.000Z`."""
-    whole = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{ms % 1000:03d}Z"
+    return f"{_whole(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _whole(second: int) -> str:
+    """Kept: lists are long, and what follows one another in them mostly happened within a second."""
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def parse_rfc3339(text: str) -> int:

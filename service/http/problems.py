@@ -29,6 +29,7 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.RevisionNotFound: Answer(404, "ObjectNotFoundError"),
     errors.AliasNotFound: Answer(404, "ObjectNotFoundError"),
     errors.SecretNotFound: Answer(404, "ObjectNotFoundError"),
+    errors.RunNotFound: Answer(404, "ObjectNotFoundError"),
     errors.RouteNotFound: Answer(404, "ObjectNotFoundError"),
     errors.MethodRefused: Answer(405, "MethodNotAllowed"),
     errors.UnsupportedMediaType: Answer(415, "UnsupportedMediaType"),
@@ -99,8 +100,25 @@ def internal_response() -> web.Response:
     return web.Response(status=500, body=INTERNAL, content_type=JSON)
 
 
-def outcome_response(outcome: outcomes.Outcome) -> web.Response:  # noqa: PLR0911  # one case an outcome
+def outcome_response(outcome: outcomes.Outcome) -> web.Response:
     """The response for the outcome of a run that did not return."""
+    answer, body = _failure(outcome)
+    if (duration_ms := getattr(outcome, "duration_ms", None)) is not None:
+        body["duration"] = duration_ms
+    if (logs := getattr(outcome, "logs", None)) is not None:
+        body["logs"] = orjson.Fragment(logs_json(logs))
+    response = web.Response(status=answer.status, body=orjson.dumps(body), content_type=JSON)
+    if isinstance(outcome, outcomes.Rejected):
+        response.headers["Retry-After"] = str(outcome.retry_after_s)
+    return response
+
+
+def failure_json(outcome: outcomes.Outcome) -> bytes:
+    """What the response for such an outcome says of it, without logs and duration: the history has those itself."""
+    return orjson.dumps(_failure(outcome)[1])
+
+
+def _failure(outcome: outcomes.Outcome) -> tuple[Answer, dict[str, Any]]:  # noqa: PLR0911  # one case an outcome
     answer = RESPONSES[type(outcome)]
     match outcome:
         case outcomes.Raised():
@@ -111,44 +129,36 @@ def outcome_response(outcome: outcomes.Outcome) -> web.Response:  # noqa: PLR091
                 "traceback": outcome.traceback,
             }
             message = f"{outcome.type}: {outcome.message}" if outcome.message else outcome.type
-            return envelope(answer, message, details=details, ran=outcome)
+            return answer, _body(answer, message, details)
         case outcomes.TimedOut():
-            return envelope(answer, f"The run took longer than its {outcome.limit_ms} ms.", ran=outcome)
+            return answer, _body(answer, f"The run took longer than its {outcome.limit_ms} ms.")
         case outcomes.MemoryExceeded():
-            return envelope(answer, "The run needed more memory than its worker may have.", ran=outcome)
+            return answer, _body(answer, "The run needed more memory than its worker may have.")
         case outcomes.WorkerLost():
             message = "The worker was lost under the run; if the function is safe to repeat, so is the request."
-            return envelope(answer, message, details={"reason": outcome.reason}, logs=outcome.logs)
+            return answer, _body(answer, message, {"reason": outcome.reason})
         case outcomes.ParametersRefused():
-            message = "The parameters do not fit the function."
-            return envelope(answer, message, details=_problems(outcome.problems))
+            return answer, _body(answer, "The parameters do not fit the function.", _problems(outcome.problems))
         case outcomes.CodeRefused():
-            message = "The code was refused."
-            return envelope(answer, message, details={"errors": _code_errors(outcome.errors)})
+            return answer, _body(answer, "The code was refused.", {"errors": _code_errors(outcome.errors)})
         case outcomes.Rejected():
             if outcome.reason == "queue full":
                 answer = QUEUE_FULL
-            response = envelope(answer, f"There was no worker for the run: {outcome.reason}.")
-            response.headers["Retry-After"] = str(outcome.retry_after_s)
-            return response
+            return answer, _body(answer, f"There was no worker for the run: {outcome.reason}.")
         case outcomes.Returned():
             raise AssertionError("a run that returned is no problem")
 
 
-def envelope(
-    answer: Answer, message: str, *, details: Any = None,
-    ran: outcomes.Raised | outcomes.TimedOut | outcomes.MemoryExceeded | None = None, logs: outcomes.Logs | None = None,
-) -> web.Response:  # fmt: skip
+def envelope(answer: Answer, message: str, *, details: Any = None) -> web.Response:
     """The body of every response that is not a success."""
+    return web.Response(status=answer.status, body=orjson.dumps(_body(answer, message, details)), content_type=JSON)
+
+
+def _body(answer: Answer, message: str, details: Any = None) -> dict[str, Any]:
     body: dict[str, Any] = {"error": answer.error, "message": message}
     if details is not None:
         body["details"] = details
-    if ran is not None:
-        logs = ran.logs
-        body["duration"] = ran.duration_ms
-    if logs is not None:
-        body["logs"] = orjson.Fragment(logs_json(logs))
-    return web.Response(status=answer.status, body=orjson.dumps(body), content_type=JSON)
+    return body
 
 
 def logs_json(logs: outcomes.Logs) -> bytes:

@@ -7,7 +7,7 @@ from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import aliases, audit, keys_api, quotas, revisions, runs, secrets, system, workspaces
+from service.http import aliases, audit, history, keys_api, quotas, revisions, runs, secrets, system, workspaces
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
 from service.http.skep import Skep
@@ -65,6 +65,8 @@ ROUTES: Final = (
     Route("GET", _SECRETS, secrets.list_secrets, Need.READ),
     Route("PUT", f"{_SECRETS}/{{name}}", secrets.set_secret, Need.DEPLOY),
     Route("DELETE", f"{_SECRETS}/{{name}}", secrets.delete_secret, Need.DEPLOY),
+    Route("GET", "/v2/functions/{workspace}/runs", history.list_runs, Need.READ),
+    Route("GET", "/v2/functions/{workspace}/runs/{id}", history.read_run, Need.FOLLOW),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

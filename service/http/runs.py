@@ -8,6 +8,7 @@ from aiohttp import web
 from service.domain.outcome import Completed, Returned
 from service.domain.values import PROBLEMS_MAX, must_be, shown
 from service.errors import InvalidRequest, Problem
+from service.http.access import caller_of
 from service.http.aliases import wanted_revision
 from service.http.bodies import is_yaml, parse, parse_aside, read_body, to_json
 from service.http.changing import REVISION
@@ -50,9 +51,10 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
         del body  # a megabyte, perhaps, for as long as the run waits
         run_id = new_id()
+        key = caller_of(request).name
         revision = wanted_revision(request) if "?" in request.raw_path else None
         completed = await skep.run.function(
-            workspace, function, run_id=run_id, parameters_json=parameters_json, revision=revision
+            workspace, function, run_id=run_id, parameters_json=parameters_json, key=key, revision=revision
         )
         return _respond(completed, run_id)
 
@@ -71,7 +73,8 @@ async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
             raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
         run_id, code, parameters_json = new_id(), inline.code, _parameters(inline)
         del body, inline
-        completed = await skep.run.inline(workspace, code, run_id=run_id, parameters_json=parameters_json)
+        key = caller_of(request).name
+        completed = await skep.run.inline(workspace, code, run_id=run_id, parameters_json=parameters_json, key=key)
         return _respond(completed, run_id)
 
 

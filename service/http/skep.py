@@ -18,6 +18,7 @@ from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
 from service.usecases.aliases import Aliases
 from service.usecases.deploy import Deploy
+from service.usecases.history import History
 from service.usecases.rates import Rates
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
@@ -46,6 +47,7 @@ class Skep:
     quotas: QuotaTable
     rates: Rates
     run: Run
+    history: History
     zygote: Zygote
 
     def __init__(self, settings: Settings) -> None:

@@ -17,10 +17,13 @@ async def healthcheck(skep: Skep, _request: web.Request) -> web.Response:
 
 
 async def ready(skep: Skep, _request: web.Request) -> web.Response:
-    """GET /sys/ready: it takes runs, and there is a volume to take them from. Raises: Draining, VolumeUnavailable."""
+    """GET /sys/ready: it takes runs, and there is a volume to take them from. Raises: Draining, VolumeUnavailable.
+
+    `database` says `ok`, or what is wrong with it: runs go on without.
+    """
     skep.lifecycle.check()
     skep.volume_watch.check()
-    body = {"status": "ready"}
+    body = {"status": "ready", "database": skep.database.trouble or skep.history.trouble or "ok"}
     if skep.secrets.trouble:
         # No reason not to take runs: those of workspaces without secrets are as ever.
         body["secrets"] = "unreadable: the log says why"

@@ -7,7 +7,7 @@ from prometheus_client.core import Metric
 from prometheus_client.samples import Sample
 
 from service.metrics import series
-from service.metrics.observation import Live, Observation, Usage, Used, WorkerState
+from service.metrics.observation import HistoryState, Live, Observation, Usage, Used, WorkerState
 from service.metrics.series import Series
 from service.metrics.tally import RETURNED, Histogram, Tally, Totals
 
@@ -15,7 +15,9 @@ _NOT_LIVE = Live(0, 0)
 _NOT_SAMPLED = Used(0, 0.0)
 
 
-def families(totals: Totals, tallies: Mapping[str, Tally], observed: Observation, usage: Usage) -> Iterator[Metric]:
+def families(
+    totals: Totals, tallies: Mapping[str, Tally], observed: Observation, usage: Usage, history: HistoryState
+) -> Iterator[Metric]:
     """Every series of `series.ALL`, in its order."""
     yield _labelled(series.RUNS, [(RETURNED, totals.returned), *totals.ended.items()])
     yield _labelled(series.REQUESTS, ((str(status), count) for status, count in sorted(totals.requests.items())))
@@ -33,6 +35,11 @@ def families(totals: Totals, tallies: Mapping[str, Tally], observed: Observation
     yield _single(series.FORK_FAILURES, totals.fork_failures)
     yield _single(series.CACHE, observed.cache_bytes)
     yield _single(series.CACHE_OPERATIONS, totals.cache_operations)
+    yield _single(series.DATABASE_UP, int(history.is_up))
+    yield _labelled(
+        series.HISTORY, [("written", history.written), ("dropped", history.dropped), ("expired", history.expired)]
+    )
+    yield _single(series.HISTORY_WAITING, history.waiting)
     yield _family(series.WORKSPACE_RUNS, _runs(tallies))
     live = {name: observed.workspaces.get(name, _NOT_LIVE) for name in tallies}
     yield _labelled(series.WORKSPACE_WAITING, ((name, one.waiting) for name, one in live.items()))

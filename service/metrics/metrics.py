@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from service.metrics.collector import families
 from service.metrics.encoding import encoded, understood
-from service.metrics.observation import Observation, Usage
+from service.metrics.observation import HistoryState, Observation, Usage
 from service.metrics.tally import EndReason, StartKind, Tally, Totals
 
 
@@ -28,6 +28,7 @@ class Metrics:
         """All workspaces without series count here: as many as there are, it is one."""
         self._observe: Callable[[], Observation] = Observation
         self._usage: Callable[[], Usage] = Usage
+        self._history: Callable[[], HistoryState] = HistoryState
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -95,9 +96,13 @@ class Metrics:
         """Whom to ask what workers use: `Sampler.usage`."""
         self._usage = source
 
+    def observe_history(self, source: Callable[[], HistoryState]) -> None:
+        """Whom to ask about the database: `History.state`."""
+        self._history = source
+
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus-client."""
-        return families(self._totals, self._tallies, self._observe(), self._usage())
+        return families(self._totals, self._tallies, self._observe(), self._usage(), self._history())
 
     def describe(self) -> list[Metric]:
         """Called by prometheus-client to find names that are there twice: nothing is asked for that."""

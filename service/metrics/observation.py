@@ -44,3 +44,13 @@ class Usage(msgspec.Struct, frozen=True):
     cpu_seconds: float = 0.0
     """Of all that have lived; never goes down."""
     workspaces: Mapping[str, Used] = {}
+
+
+class HistoryState(msgspec.Struct, frozen=True):
+    """How the database and the history of runs stand; counts are since the start."""
+
+    is_up: bool = True
+    written: int = 0
+    dropped: int = 0
+    expired: int = 0
+    waiting: int = 0

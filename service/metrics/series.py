@@ -36,6 +36,9 @@ ZYGOTE_STARTS: Final = Series("skep_zygote_starts_total", "counter", "Starts of 
 FORK_FAILURES: Final = Series("skep_fork_failures_total", "counter", "Workers that could not be forked.")
 CACHE: Final = Series("skep_cache_bytes", "gauge", "Size of all shared caches.")
 CACHE_OPERATIONS: Final = Series("skep_cache_operations_total", "counter", "Operations on shared caches.")
+DATABASE_UP: Final = Series("skep_database_up", "gauge", "Whether the database does what it is asked to.")
+HISTORY: Final = Series("skep_history_records_total", "counter", "Records of runs, by what came of them.", ("outcome",))
+HISTORY_WAITING: Final = Series("skep_history_waiting", "gauge", "Records of runs that are not written yet.")
 WORKSPACE_RUNS: Final = Series(
     "skep_workspace_runs_total", "counter", "Runs of a workspace; outcomes it has had.", ("workspace", "outcome")
 )

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from service.database.secrets import Secrets
-from service.domain.outcome import Completed
+from service.domain.outcome import CodeRefused, Completed, ParametersRefused, Rejected, Returned
 from service.domain.quotas import OwnLimits
 from service.domain.source_lines import pointed
 from service.domain.workspace import Workspace
@@ -26,6 +26,7 @@ from service.metrics.metrics import Metrics
 from service.metrics.outcomes import count
 from service.storage.workspaces import Stored, Volume
 from service.usecases.definitions import ABSENT, Definitions
+from service.usecases.history import History
 from service.usecases.meter import Meter
 from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
@@ -37,6 +38,8 @@ from service.workers.pools import Pools
 
 T = TypeVar("T")
 
+NEVER_BEGAN: Final = (ParametersRefused, CodeRefused, Rejected)
+"""Outcomes of what the history does not have."""
 LARGE_BYTES: Final = 16 * 1024
 """What is smaller is not counted as held: as many as may run at once are nothing to speak of."""
 
@@ -53,6 +56,7 @@ class Run:
         revisions: Revisions,
         meter: Meter,
         secrets: Secrets,
+        history: History,
         *,
         timeout_max_ms: int,
     ) -> None:
@@ -61,13 +65,14 @@ class Run:
         self._revisions = revisions
         self._meter = meter
         self._secrets = secrets
+        self._record = history.record
         self._pools = pools
         self._metrics = metrics
         self._timeout_max_ms = timeout_max_ms
 
     async def function(  # noqa: PLR0913  # which, with what, and whether it was counted
-        self, workspace: str, function: str, *, run_id: str, parameters_json: bytes, revision: str | None = None,
-        is_counted: bool = False,
+        self, workspace: str, function: str, *, run_id: str, parameters_json: bytes, key: str = "",
+        revision: str | None = None, is_counted: bool = False,
     ) -> Completed:  # fmt: skip
         """Run a stored function; `revision`: by number or alias, not what is live; `is_counted`: it was when it was
         accepted. Raises: WorkspaceNotFound, FunctionNotFound, FunctionDisabled, RevisionNotFound, AliasNotFound,
@@ -81,25 +86,26 @@ class Run:
         if not is_counted and self._meter.is_for(stored.workspace.limits):
             run = partial(
                 self.function, workspace, function,
-                run_id=run_id, parameters_json=parameters_json, revision=revision, is_counted=True,
+                run_id=run_id, parameters_json=parameters_json, key=key, revision=revision, is_counted=True,
             )  # fmt: skip
             return await self._meter.metered(workspace, stored.workspace.limits, run)
         if revision is not None or workspace in self._releases.unusual:
             number = self._releases.choose(workspace, function, revision)
             if number is not None:
-                call = Call(run_id, parameters_json, 0, function)
+                call = Call(run_id, parameters_json, 0, function, None, key)
                 return await self._run_revision(stored, call, number)
-        call = Call(run_id, parameters_json, self._timeout_ms(stored.workspace, function), function)
+        timeout_ms = self._timeout_ms(stored.workspace, function)
+        call = Call(run_id, parameters_json, timeout_ms, function, None, key)
         return await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
 
-    async def inline(
-        self, workspace: str, code: str, *, run_id: str, parameters_json: bytes, is_counted: bool = False
+    async def inline(  # noqa: PLR0913  # as above
+        self, workspace: str, code: str, *, run_id: str, parameters_json: bytes, key: str = "", is_counted: bool = False
     ) -> Completed:
         """Run a body once, with the workspace's functions and cache in scope if it exists. Raises: as `function`."""
         if not is_counted and self._meter.is_for(limits := await self._limits(workspace)):
-            run = partial(self.inline, workspace, code, run_id=run_id, parameters_json=parameters_json)
+            run = partial(self.inline, workspace, code, run_id=run_id, parameters_json=parameters_json, key=key)
             return await self._meter.metered(workspace, limits, partial(run, is_counted=True))
-        call = Call(run_id, parameters_json, self._timeout_max_ms, code=code)
+        call = Call(run_id, parameters_json, self._timeout_max_ms, code=code, key=key)
         try:
             stored = await self._volume.read(workspace)
         except WorkspaceNotFound as error:
@@ -114,7 +120,7 @@ class Run:
         name = stored.workspace.name
         workspace = await self._revisions.to_run(name, number)
         timeout_ms = self._timeout_ms(workspace, call.function, revision=number)
-        call = msgspec.structs.replace(call, timeout_ms=timeout_ms)
+        call = msgspec.structs.replace(call, timeout_ms=timeout_ms, revision=number)
         # What is live has workers already, and a cache.
         is_live = workspace.revision == stored.workspace.revision
         pool = self._pools.of(name) if is_live else self._pools.of_revision(name, number)
@@ -156,9 +162,12 @@ class Run:
             else:
                 completed = await (_run_large if is_large else Pool.run)(pool, call, version)
         except asyncio.CancelledError:
+            duration_ms = None
             if flight is not None:
                 flight.cancel()
+                duration_ms = flight.elapsed_ms()
             tally.ended("cancelled", duration_ms=None, queued_s=None)
+            self._record(call.run_id, workspace, call.function, None, 0.0, call.revision, call.key, duration_ms)
             raise
         except WorkersCrash:
             tally.ended("unavailable", duration_ms=None, queued_s=None)
@@ -175,6 +184,10 @@ class Run:
                 case cause:
                     raise cause from None
         count(tally, completed)
+        outcome = completed.outcome
+        if type(outcome) is Returned or not isinstance(outcome, NEVER_BEGAN):
+            waited_ms = completed.queue_ms if completed.cold_ms is None else completed.queue_ms + completed.cold_ms
+            self._record(call.run_id, workspace, call.function, outcome, waited_ms, call.revision, call.key)
         return completed
 
     def _was_not_read(self, workspace: str, error: SkepError) -> None:

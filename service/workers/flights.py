@@ -38,6 +38,10 @@ class Call(msgspec.Struct, frozen=True):
     function: str = ""
     code: str | None = None
     """Set for an inline run; `function` is then empty."""
+    key: str = ""
+    """The name of the key that it was asked for with."""
+    revision: int | None = None
+    """If it is not simply what is live."""
 
     @property
     def size_bytes(self) -> int:
@@ -93,6 +97,10 @@ class Flight:
         if said_us < LONG_US:
             return said_us / 1000
         return min(said_us / 1000, round((asyncio.get_running_loop().time() - self.started) * 1000, 3))
+
+    def elapsed_ms(self) -> float:
+        """Since it was sent."""
+        return round((asyncio.get_running_loop().time() - self.started) * 1000, 3)
 
     def logs(self) -> Logs:
         """What the run has said so far."""
