@@ -15,14 +15,14 @@ CREATE TABLE runs (
     logs BLOB -- JSON; null for none
 ) STRICT;
 
-CREATE INDEX runs_by_id ON runs (id);
+CREATE UNIQUE INDEX runs_by_id ON runs (id);
 
 -- Without a filter, and by function alone, lists are merged from those of every status: each has its own order.
 CREATE INDEX runs_by_status ON runs (workspace, status);
 
 CREATE INDEX runs_by_function ON runs (workspace, function, status);
 
--- How many rows a workspace has, so that retention need not count them.
+-- How many rows a workspace has, so that retention need not count them; set right at each start.
 CREATE TABLE run_counts (
     workspace TEXT PRIMARY KEY,
     rows INTEGER NOT NULL

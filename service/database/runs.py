@@ -21,7 +21,7 @@ _COLUMNS: Final = (
     "id, workspace, function, status, revision, key, queued_ms, finished_ms, duration_ms, is_truncated, answer, logs"
 )
 _SUMMARY: Final = "function, status, revision, key, queued_ms, finished_ms, duration_ms"
-_RUNS: Final = f"INSERT INTO runs ({_COLUMNS}) VALUES "  # noqa: S608  # columns of ours
+_RUNS: Final = f"INSERT OR IGNORE INTO runs ({_COLUMNS}) VALUES "  # noqa: S608  # columns of ours
 _COUNTS: Final = "INSERT INTO run_counts VALUES "
 _ADD: Final = " ON CONFLICT DO UPDATE SET rows = rows + excluded.rows"
 _WORKSPACE: Final = 1
@@ -30,16 +30,24 @@ _SUCCEEDED: Final = STATUSES.index("succeeded")
 
 
 def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Write these, in this order, in one transaction. What can be done before it begins is."""
+    """Write these, in this order; those that are there already, since only the end of an earlier try failed, are left.
+
+    Each statement is a transaction by itself: one with several would be held open while this thread waits for the
+    interpreter between them, and other writers with it. A crash in between leaves counts a little wrong, see `recount`.
+    """
     counts = list(Counter([row[_WORKSPACE] for row in rows]).items())
-    statements = [
-        (head + _marks(len(part[0]), len(part)) + tail, list(chain.from_iterable(part)))
-        for head, all_rows, tail in ((_RUNS, rows, ""), (_COUNTS, counts, _ADD))
-        for part in _parts(all_rows)
-    ]
+    for head, all_rows, tail in ((_RUNS, rows, ""), (_COUNTS, counts, _ADD)):
+        for part in _parts(all_rows):
+            connection.execute(head + _marks(len(part[0]), len(part)) + tail, list(chain.from_iterable(part)))
+
+
+def recount(connection: sqlite3.Connection) -> None:
+    """Set right how many runs every workspace has."""
     connection.execute("BEGIN IMMEDIATE")
-    for sql, values in statements:
-        connection.execute(sql, values)
+    connection.execute("DELETE FROM run_counts")
+    connection.execute(
+        "INSERT INTO run_counts SELECT workspace, count(*) FROM runs INDEXED BY runs_by_status GROUP BY workspace"
+    )
     connection.execute("COMMIT")
 
 
@@ -118,12 +126,10 @@ def delete_oldest(
     if not numbers:
         return 0, False
     text = orjson.dumps(numbers).decode()
-    connection.execute("BEGIN IMMEDIATE")
-    # Some may have gone since: another service cleans up, too.
+    # Each by itself, as in `insert`. Some may have gone since: another service cleans up, too.
     gone = connection.execute("DELETE FROM runs WHERE number IN (SELECT value FROM json_each(?))", (text,)).rowcount
     connection.execute("UPDATE run_counts SET rows = rows - ? WHERE workspace = ?", (gone, workspace))
     connection.execute("DELETE FROM run_counts WHERE workspace = ? AND rows <= 0", (workspace,))
-    connection.execute("COMMIT")
     return gone, len(numbers) == limit
 
 

@@ -1,6 +1,7 @@
 """What is too old, or too much, leaves the history: in small steps, each a transaction of some milliseconds."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from itertools import count
@@ -45,6 +46,9 @@ class Retention:
 
     async def keep_up(self) -> None:
         """Until it is cancelled."""
+        with contextlib.suppress(DatabaseUnavailable):
+            async with self._database.turn:
+                await self._writer.do(runs.recount)
         for number in count():
             await asyncio.sleep(LOOK_EVERY_S)
             try:
