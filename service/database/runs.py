@@ -197,6 +197,7 @@ def shrink(connection: sqlite3.Connection, *, keep: int, step: int) -> bool:
     keep = max(keep, pages // 4)
     if free <= keep:
         return False
-    connection.execute(f"PRAGMA incremental_vacuum({min(step, free - keep)})").fetchall()
+    # A script, since this gives back one page a step, and `execute` takes the first step alone.
+    connection.executescript(f"PRAGMA incremental_vacuum({min(step, free - keep)})")
     (left,) = connection.execute("PRAGMA freelist_count").fetchone()
     return bool(left < free)

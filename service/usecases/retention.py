@@ -17,7 +17,7 @@ from service.errors import DatabaseUnavailable
 LOOK_EVERY_S: Final = 5.0
 """For workspaces with too many runs; runs that are too old are looked for each `AGE_EVERY` times."""
 AGE_EVERY: Final = 12
-STEP_ROWS: Final = 400
+STEP_ROWS: Final = 200
 REST: Final = 3.0
 """A step is followed by so many times its own length of rest, but for `REST_MAX_S` at the most."""
 REST_MAX_S: Final = 0.25
