@@ -17,8 +17,11 @@ from service.database.quotas import QuotaTable
 from service.domain.egress import Policy
 from service.domain.pool import PoolBounds, PoolRules
 from service.domain.quotas import Quotas
+from service.http.openapi.document import Surface
+from service.http.openapi.documents import DOCUMENTS, Documents
+from service.http.openapi.operations import OPERATIONS, SCHEMAS
 from service.http.problems import failure_json
-from service.http.routes import all_routes
+from service.http.routes import ROUTES, all_routes
 from service.http.skep import SKEP, Skep
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
@@ -60,6 +63,7 @@ def create_app(settings: Settings, *, resolve: Resolve = system_resolve) -> web.
     """
     app = web.Application(client_max_size=settings.request_max_bytes)
     app[SKEP] = Skep(settings)
+    app[DOCUMENTS] = Documents(Surface(ROUTES, OPERATIONS, SCHEMAS))
     app.add_routes(all_routes())
     app.cleanup_ctx.append(partial(_services, resolve=resolve))
     app.on_shutdown.append(_drain)

@@ -5,7 +5,7 @@ compiler, a reference to the resolver. What the metaschema says is asked of the 
 it first, in words, because the metaschema's own errors name the value and a dozen branches, and cost milliseconds each.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import jsonschema_rs
@@ -49,7 +49,7 @@ def _check_schema(schema: object, path: str, problems: Problems) -> None:
         problems.add(path, must_be("a JSON Schema (an object, true or false)", schema))
         return
     for keyword, value in schema.items():
-        check = _KEYWORDS.get(keyword)
+        check = KEYWORDS.get(keyword)
         if check is not None:
             check(value, join(path, keyword), problems)
 
@@ -136,18 +136,21 @@ def _check_dependency(value: object, path: str, problems: Problems) -> None:
     check(value, path, problems)
 
 
-def _each(check: Check, what: str) -> Check:
+class Each:
     """An object whose values all pass `check`."""
 
-    def check_each(value: object, path: str, problems: Problems) -> None:
+    def __init__(self, check: Check, what: str) -> None:
+        self.check = check
+        self._what = what
+
+    def __call__(self, value: object, path: str, problems: Problems) -> None:
+        """As every check."""
         if not isinstance(value, dict):
-            problems.add(path, must_be(f"an object of {what}", value))
+            problems.add(path, must_be(f"an object of {self._what}", value))
             return
         for name, item in value.items():
             if isinstance(name, str):  # that it must be one was reported before
-                check(item, join(path, name), problems)
-
-    return check_each
+                self.check(item, join(path, name), problems)
 
 
 def _identifier(characters: str, allowed: Callable[[str], bool]) -> Check:
@@ -177,13 +180,13 @@ def _table(*rows: tuple[Check, Iterable[str]]) -> dict[str, Check]:
 
 
 _anchor: Final = _identifier("begin with a letter or _ and go on with letters, digits and any of - _ .", _is_anchor)
-_KEYWORDS: Final = _table(
+KEYWORDS: Final[Mapping[str, Check]] = _table(
     (_check_type, ["type"]),
     (_check_string, ["$schema", "$ref", "$dynamicRef", "$recursiveRef", "$comment", "title", "description"]),
     (_check_string, ["pattern", "format", "contentEncoding", "contentMediaType"]),
     (_identifier("have no # but at its end", _is_id), ["$id"]),
     (_anchor, ["$anchor", "$dynamicAnchor", "$recursiveAnchor"]),
-    (_each(_check_boolean, "vocabularies"), ["$vocabulary"]),
+    (Each(_check_boolean, "vocabularies"), ["$vocabulary"]),
     (_check_boolean, ["uniqueItems", "deprecated", "readOnly", "writeOnly"]),
     (_check_number, ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"]),
     (_check_divisor, ["multipleOf"]),
@@ -191,11 +194,15 @@ _KEYWORDS: Final = _table(
     (_check_count, ["minContains", "maxContains"]),
     (_check_array, ["enum", "examples"]),
     (_check_names, ["required"]),
-    (_each(_check_names, "arrays of names"), ["dependentRequired"]),
+    (Each(_check_names, "arrays of names"), ["dependentRequired"]),
     (_check_schema, ["items", "contains", "additionalProperties", "propertyNames", "if", "then", "else", "not"]),
     (_check_schema, ["unevaluatedItems", "unevaluatedProperties", "contentSchema"]),
     (_check_schemas, ["allOf", "anyOf", "oneOf", "prefixItems"]),
-    (_each(_check_schema, "JSON Schemas"), ["properties", "patternProperties", "dependentSchemas"]),
-    (_each(_check_schema, "JSON Schemas"), ["$defs", "definitions"]),
-    (_each(_check_dependency, "JSON Schemas or arrays of names"), ["dependencies"]),
+    (Each(_check_schema, "JSON Schemas"), ["properties", "patternProperties", "dependentSchemas"]),
+    (Each(_check_schema, "JSON Schemas"), ["$defs", "definitions"]),
+    (Each(_check_dependency, "JSON Schemas or arrays of names"), ["dependencies"]),
 )
+"""Every keyword that is looked at; others say nothing."""
+SUBSCHEMA: Final = _check_schema
+SUBSCHEMAS: Final = _check_schemas
+"""The checks of keywords that hold schemas themselves; `Each` of one is the third kind."""

@@ -5,21 +5,30 @@ look deeper than `values.DEPTH_MAX`, which is held before anything else looks at
 """
 
 import itertools
-from collections.abc import Callable, Collection
-from typing import Any, Final, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, NamedTuple, cast
 
-from service.domain.egress import RULES_MAX, parse_rule
+from service.domain.egress import RULE_MAX_CHARACTERS, RULES_MAX, parse_rule
 from service.domain.names import (
     PARAMETER_NAME_MAX,
+    VARIABLE_NAME,
     function_name_problem,
     is_parameter_name,
     is_variable_name,
 )
 from service.domain.parameter_schema import check_parameter
 from service.domain.quotas import LIMIT_NAMES
-from service.domain.values import Problems, check_values, join, must_be, shown
+from service.domain.values import INT_MAX, Problems, check_values, join, must_be, shown
 
 Check = Callable[[Any, str, Problems], None]
+
+
+class Kind(NamedTuple):
+    """One kind of object that a definition is made of: what it is called, and a check for each of its fields."""
+
+    name: str
+    fields: Mapping[str, Check]
+    required: Collection[str] = ()
 
 
 def check_workspace(document: object) -> dict[str, Any]:
@@ -41,7 +50,7 @@ def _checked(document: object, check: Check) -> dict[str, Any]:
 
 
 def _workspace(value: object, path: str, problems: Problems) -> None:
-    _object(value, path, problems, fields=_WORKSPACE_FIELDS, what="a workspace", required=("functions",))
+    _object(value, path, problems, WORKSPACE)
 
 
 def _functions(value: object, path: str, problems: Problems) -> None:
@@ -56,7 +65,7 @@ def _functions(value: object, path: str, problems: Problems) -> None:
 
 
 def _function(value: object, path: str, problems: Problems) -> None:
-    _object(value, path, problems, fields=_FUNCTION_FIELDS, what="a function", required=("code",))
+    _object(value, path, problems, FUNCTION)
 
 
 def _parameters(value: object, path: str, problems: Problems) -> None:
@@ -86,12 +95,12 @@ def _env(value: object, path: str, problems: Problems) -> None:
 
 
 def _network(value: object, path: str, problems: Problems) -> None:
-    _object(value, path, problems, fields={"allow": _rules}, what="the network")
+    _object(value, path, problems, NETWORK)
 
 
 def _pool(value: object, path: str, problems: Problems) -> None:
     before = problems.count
-    _object(value, path, problems, fields=_POOL_FIELDS, what="the pool")
+    _object(value, path, problems, POOL)
     if problems.count > before or not isinstance(value, dict):
         return
     given = [(name, value[name]) for name in ("floor", "cruise", "ceil") if name in value]
@@ -101,7 +110,7 @@ def _pool(value: object, path: str, problems: Problems) -> None:
 
 
 def _limits(value: object, path: str, problems: Problems) -> None:
-    _object(value, path, problems, fields=dict.fromkeys(LIMIT_NAMES, _at_least_one), what="the limits")
+    _object(value, path, problems, LIMITS)
 
 
 def _language(value: object, path: str, problems: Problems) -> None:
@@ -138,6 +147,10 @@ def _string(value: object, path: str, problems: Problems) -> None:
         problems.add(path, must_be("a string", value))
 
 
+def _code(value: object, path: str, problems: Problems) -> None:
+    _string(value, path, problems)
+
+
 def _rules(value: object, path: str, problems: Problems) -> None:
     if not isinstance(value, list):
         problems.add(path, must_be("an array of rules such as 'api.example.com' or '*.example.com:8443'", value))
@@ -155,25 +168,17 @@ def _rules(value: object, path: str, problems: Problems) -> None:
             problems.add(join(path, str(index)), str(error))
 
 
-def _object(  # noqa: PLR0913 (a value in its place, and the three things that can be wrong with an object)
-    value: object,
-    path: str,
-    problems: Problems,
-    *,
-    fields: dict[str, Check],
-    what: str,
-    required: Collection[str] = (),
-) -> None:
+def _object(value: object, path: str, problems: Problems, kind: Kind) -> None:
     if not isinstance(value, dict):
         problems.add(path, must_be("an object", value))
         return
     for name, item in _named(value):
-        check = fields.get(name)
+        check = kind.fields.get(name)
         if check is None:
-            problems.add(join(path, name), f"is no field of {what}; its fields are {', '.join(fields)}")
+            problems.add(join(path, name), f"is no field of {kind.name}; its fields are {', '.join(kind.fields)}")
         else:
             check(item, join(path, name), problems)
-    for name in required:
+    for name in kind.required:
         if name not in value:
             problems.add(join(path, name), "is required")
 
@@ -183,26 +188,64 @@ def _named(value: dict[Any, Any]) -> list[tuple[str, Any]]:
     return [(name, item) for name, item in value.items() if isinstance(name, str)]
 
 
-_POOL_FIELDS: Final[dict[str, Check]] = {
-    "floor": _count,
-    "ceil": _at_least_one,
-    "cruise": _count,
-    "concurrency": _at_least_one,
-    "queue": _count,
-    "timeout": _timeout,
+LIMITS: Final = Kind("the limits", dict.fromkeys(LIMIT_NAMES, _at_least_one))
+NETWORK: Final = Kind("the network", {"allow": _rules})
+POOL: Final = Kind(
+    "the pool",
+    {
+        "floor": _count,
+        "ceil": _at_least_one,
+        "cruise": _count,
+        "concurrency": _at_least_one,
+        "queue": _count,
+        "timeout": _timeout,
+    },
+)
+FUNCTION: Final = Kind(
+    "a function",
+    {
+        "code": _code,
+        "language": _language,
+        "description": _string,
+        "parameters": _parameters,
+        "timeout": _timeout,
+    },
+    required=("code",),
+)
+WORKSPACE: Final = Kind(
+    "a workspace",
+    {
+        "functions": _functions,
+        "description": _string,
+        "env": _env,
+        "network": _network,
+        "pool": _pool,
+        "limits": _limits,
+    },
+    required=("functions",),
+)
+OBJECTS: Final[Mapping[Check, Kind]] = {
+    _workspace: WORKSPACE, _function: FUNCTION, _network: NETWORK, _pool: POOL, _limits: LIMITS
+}  # fmt: skip
+"""Checks that hold a value against a kind."""
+MAPS: Final[Mapping[Check, Check | None]] = {_functions: _function, _parameters: None}
+"""Checks of objects whose names their author chooses, and what each value must pass; a parameter has its own check."""
+SCHEMAS: Final[Mapping[Check, Mapping[str, Any]]] = {
+    _string: {"type": "string"},
+    _code: {"type": "string", "format": "python", "description": "The body of a function."},
+    _language: {"type": "string", "enum": ["python"]},
+    _count: {"type": "integer", "minimum": 0, "maximum": INT_MAX},
+    _at_least_one: {"type": "integer", "minimum": 1, "maximum": INT_MAX},
+    _timeout: {"type": "integer", "minimum": 1, "maximum": INT_MAX, "description": "Milliseconds."},
+    _rules: {
+        "type": "array",
+        "maxItems": RULES_MAX,
+        "items": {"type": "string", "format": "egress-rule", "minLength": 1, "maxLength": RULE_MAX_CHARACTERS},
+    },
+    _env: {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$"},
+        "additionalProperties": {"type": "string"},
+    },
 }
-_FUNCTION_FIELDS: Final[dict[str, Check]] = {
-    "code": _string,
-    "language": _language,
-    "description": _string,
-    "parameters": _parameters,
-    "timeout": _timeout,
-}
-_WORKSPACE_FIELDS: Final[dict[str, Check]] = {
-    "functions": _functions,
-    "description": _string,
-    "env": _env,
-    "network": _network,
-    "pool": _pool,
-    "limits": _limits,
-}
+"""What the other checks let through, as JSON Schema; a test holds the two together."""

@@ -19,7 +19,7 @@ _RULE = "1 to 63 letters, digits, '_' and '-', the first a letter"
 
 
 async def list_aliases(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/aliases: by name."""
+    """GET /v2/functions/{workspace}/aliases: aliases by name."""
     name = workspace_name(request)
     page = page_of(request, is_cursor=is_alias_name)
     found = await skep.aliases.all_of(name)
@@ -29,13 +29,13 @@ async def list_aliases(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def read_alias(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/aliases/{alias}."""
+    """GET /v2/functions/{workspace}/aliases/{alias}: what an alias names."""
     name, alias = workspace_name(request), _alias_name(request)
     return _shown(alias, await skep.aliases.read(name, alias))
 
 
 async def set_alias(skep: Skep, request: web.Request) -> web.Response:
-    """PUT /v2/functions/{workspace}/aliases/{alias}: let it name a revision, or several with weights."""
+    """PUT /v2/functions/{workspace}/aliases/{alias}: let an alias name a revision, or several with weights."""
     name, alias = workspace_name(request), _alias_name(request)
     document, _, _ = await read_value(request, max_bytes=skep.settings.request_max_bytes)
     targets = Alias.from_document(document)
@@ -44,20 +44,20 @@ async def set_alias(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def delete_alias(skep: Skep, request: web.Request) -> web.Response:
-    """DELETE /v2/functions/{workspace}/aliases/{alias}."""
+    """DELETE /v2/functions/{workspace}/aliases/{alias}: delete an alias."""
     await skep.aliases.delete(workspace_name(request), _alias_name(request), origin_of(request))
     return web.Response(status=204)
 
 
 async def disable_function(skep: Skep, request: web.Request) -> web.Response:
-    """POST /v2/functions/{workspace}/functions/{function}/disable: its runs are refused from now on."""
+    """POST /v2/functions/{workspace}/functions/{function}/disable: disable a function: it is not to run."""
     name, function = workspace_name(request), function_name(request)
     await skep.aliases.disable(name, function, origin_of(request), is_disabled=True)
     return web.Response(status=204)
 
 
 async def enable_function(skep: Skep, request: web.Request) -> web.Response:
-    """POST /v2/functions/{workspace}/functions/{function}/enable: it runs again."""
+    """POST /v2/functions/{workspace}/functions/{function}/enable: enable a function: it runs again."""
     name, function = workspace_name(request), function_name(request)
     await skep.aliases.disable(name, function, origin_of(request), is_disabled=False)
     return web.Response(status=204)

@@ -26,19 +26,19 @@ async def create_key(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def list_keys(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/keys: what is known of each, oldest first, revoked ones too."""
+    """GET /v2/keys: what is known of each key, oldest first, revoked ones too."""
     page = page_of(request, is_cursor=is_number)
     keys, following = await skep.keys.page(actor_of(request), after=int(page.after or 0), limit=page.limit)
     return page_response([_shown(key) for key in keys], after=None if following is None else str(following))
 
 
 async def read_key(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/keys/{id}."""
+    """GET /v2/keys/{id}: what is known of one."""
     return _json(_shown(await skep.keys.read(request.match_info["id"], actor_of(request))))
 
 
 async def revoke_key(skep: Skep, request: web.Request) -> web.Response:
-    """DELETE /v2/keys/{id}: good for nothing from the next request on; what is known of it stays."""
+    """DELETE /v2/keys/{id}: revoke a key: good for nothing from the next request on; what is known of it stays."""
     await skep.keys.revoke(request.match_info["id"], actor_of(request))
     return web.Response(status=204)
 

@@ -29,7 +29,7 @@ async def set_quotas(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def delete_quotas(skep: Skep, request: web.Request) -> web.Response:
-    """DELETE /v2/functions/{workspace}/quotas: as for every workspace."""
+    """DELETE /v2/functions/{workspace}/quotas: take the override away: as for every workspace."""
     await skep.quotas.delete(workspace_name(request), actor_of(request))
     return web.Response(status=204)
 

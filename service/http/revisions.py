@@ -22,7 +22,7 @@ DIFF: Final = "text/x-diff"
 
 
 async def list_revisions(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/revisions: newest first, `limit` at a time."""
+    """GET /v2/functions/{workspace}/revisions: revisions, newest first, `limit` at a time."""
     name = workspace_name(request)
     page = page_of(request, is_cursor=lambda text: revision_number(text) is not None)
     before = 2**31 if page.after is None else int(page.after)
@@ -33,7 +33,7 @@ async def list_revisions(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def read_revision(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/revisions/{revision}: its definition."""
+    """GET /v2/functions/{workspace}/revisions/{revision}: the definition of a revision."""
     name, number = workspace_name(request), _number(request)
     _nothing_unknown(request, ())
     revision, definition = await skep.revisions.read(name, number)
@@ -42,7 +42,7 @@ async def read_revision(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def diff_revisions(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/revisions/{revision}/diff: from the one before it, or `from` another, as YAML."""
+    """GET /v2/functions/{workspace}/revisions/{revision}/diff: what differs from the one before, or `from` another."""
     name, number = workspace_name(request), _number(request)
     _nothing_unknown(request, ("from",))
     given = request.query.getall("from", [str(number - 1)])
@@ -58,7 +58,7 @@ async def diff_revisions(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def activate_revision(skep: Skep, request: web.Request) -> web.Response:
-    """POST /v2/functions/{workspace}/revisions/{revision}/activate: make it live again; answers as the list has it."""
+    """POST /v2/functions/{workspace}/revisions/{revision}/activate: make a revision live again; answered as listed."""
     name, number, dry_run = workspace_name(request), _number(request), is_dry_run(request)
     await skep.deploy.activate(name, number, conditions(request), origin_of(request), dry_run=dry_run)
     revision, _ = await skep.revisions.read(name, number)

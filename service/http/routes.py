@@ -1,15 +1,17 @@
 """The whole surface on one screen. The first is the one that counts: routes are tried in order."""
 
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import aliases, audit, history, keys_api, quotas, revisions, runs, secrets, system, workspaces
+from service.http import aliases, audit, docs, history, keys_api, quotas, revisions, runs, secrets, system, workspaces
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
+from service.http.openapi import serving
+from service.http.route import Route
 from service.http.skep import Skep
 
 _WORKSPACE: Final = "/v2/functions/{workspace}"
@@ -18,18 +20,6 @@ _SECRETS: Final = "/v2/functions/{workspace}/secrets"
 _FUNCTION: Final = "/v2/functions/{workspace}/functions/{function}"
 _REVISION: Final = "/v2/functions/{workspace}/revisions/{revision}"
 _ALIAS: Final = "/v2/functions/{workspace}/aliases/{alias}"
-
-
-class Route(NamedTuple):
-    """One row of the surface."""
-
-    method: str
-    path: str
-    handler: Handler
-    needs: Need
-    """What its caller must be allowed to do: in the workspace of the path, or everywhere if the path has none."""
-    is_filtered: bool = False
-    """Without a workspace in its path, it shows each caller what that one covers."""
 
 
 ROUTES: Final = (
@@ -67,6 +57,10 @@ ROUTES: Final = (
     Route("DELETE", f"{_SECRETS}/{{name}}", secrets.delete_secret, Need.DEPLOY),
     Route("GET", "/v2/functions/{workspace}/runs", history.list_runs, Need.READ),
     Route("GET", "/v2/functions/{workspace}/runs/{id}", history.read_run, Need.FOLLOW),
+    Route("GET", "/v2/functions/{workspace}/openapi.json", serving.workspace_document, Need.READ),
+    Route("GET", "/openapi.json", serving.service_document, Need.PUBLIC),
+    Route("GET", "/docs", docs.page, Need.PUBLIC),
+    Route("GET", "/docs/{file}", docs.file, Need.PUBLIC),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

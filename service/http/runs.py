@@ -43,7 +43,7 @@ _EMPTY: Final = RunBody()
 
 @metered
 async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
-    """POST /v2/functions/{workspace}/run/{function}."""
+    """POST /v2/functions/{workspace}/run/{function}: run a function."""
     workspace, function = workspace_name(request), function_name(request)
     skep.lifecycle.check()
     body = await _json_body(skep, request)
@@ -61,7 +61,7 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
 
 @metered
 async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
-    """POST /v2/functions/{workspace}/run."""
+    """POST /v2/functions/{workspace}/run: run a body once, beside the functions of a workspace; it is not stored."""
     workspace = workspace_name(request)
     if "revision" in request.query:
         raise InvalidRequest([Problem("query.revision", "is for functions; a body runs once, beside what is live")])

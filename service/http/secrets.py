@@ -22,7 +22,7 @@ _any_json: Final = msgspec.json.Decoder()
 
 
 async def list_secrets(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/secrets: names, and when each was set; never a value."""
+    """GET /v2/functions/{workspace}/secrets: names of secrets, and when each was set; never a value."""
     workspace = workspace_name(request)
     page = page_of(request, is_cursor=is_variable_name)
     found = await skep.keep_secrets.listed(actor_of(request), workspace)
@@ -32,7 +32,7 @@ async def list_secrets(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def set_secret(skep: Skep, request: web.Request) -> web.Response:
-    """PUT /v2/functions/{workspace}/secrets/{name}: `{"value": "…"}`; read in code as `secrets["NAME"]`."""
+    """PUT /v2/functions/{workspace}/secrets/{name}: set a secret; code reads it as `secrets["NAME"]`."""
     workspace, name = workspace_name(request), _name(request)
     _no_query(request)
     if is_yaml(request):
@@ -44,7 +44,7 @@ async def set_secret(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def delete_secret(skep: Skep, request: web.Request) -> web.Response:
-    """DELETE /v2/functions/{workspace}/secrets/{name}."""
+    """DELETE /v2/functions/{workspace}/secrets/{name}: forget a secret."""
     workspace, name = workspace_name(request), _name(request)
     _no_query(request)
     await skep.keep_secrets.delete(actor_of(request), workspace, name)

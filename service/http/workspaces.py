@@ -39,7 +39,7 @@ async def patch(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def read(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}."""
+    """GET /v2/functions/{workspace}: the definition."""
     workspace = await _stored(skep, request)
     number = skep.releases.number_of(workspace.name, workspace.revision)
     headers = deployed_headers(Deployed(workspace, number), workspace.revision)
@@ -47,14 +47,14 @@ async def read(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def delete(skep: Skep, request: web.Request) -> web.Response:
-    """DELETE /v2/functions/{workspace}."""
+    """DELETE /v2/functions/{workspace}: delete a workspace; its worker goes when its last run has ended."""
     name, dry_run = workspace_name(request), is_dry_run(request)
     await skep.deploy.delete(name, conditions(request), origin_of(request), dry_run=dry_run)
     return web.Response(status=204)
 
 
 async def replace_function(skep: Skep, request: web.Request) -> web.Response:
-    """PUT /v2/functions/{workspace}/functions/{function}; answers the same body."""
+    """PUT /v2/functions/{workspace}/functions/{function}: create or replace one function; answers the same body."""
     name, function, dry_run = workspace_name(request), function_name(request), is_dry_run(request)
     document, body, yaml = await _value(skep, request)
     deployed = await skep.deploy.put_function(
@@ -65,7 +65,7 @@ async def replace_function(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def read_function(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/functions/{function}."""
+    """GET /v2/functions/{workspace}/functions/{function}: one function's definition."""
     function = function_name(request)
     workspace = await _stored(skep, request)
     found = workspace.document["functions"].get(function)
@@ -76,7 +76,7 @@ async def read_function(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def delete_function(skep: Skep, request: web.Request) -> web.Response:
-    """DELETE /v2/functions/{workspace}/functions/{function}."""
+    """DELETE /v2/functions/{workspace}/functions/{function}: delete one function."""
     name, function, dry_run = workspace_name(request), function_name(request), is_dry_run(request)
     deployed = await skep.deploy.delete_function(
         name, function, conditions(request), origin_of(request), dry_run=dry_run
@@ -85,7 +85,7 @@ async def delete_function(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def list_workspaces(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions: by name, `limit` at a time; `cursor` of one page asks for the next."""
+    """GET /v2/functions: workspaces by name, `limit` at a time; `cursor` of one page asks for the next."""
     volume = skep.volume
     page = page_of(request, is_cursor=is_workspace_name)
     names, more = await volume.names(after=page.after, limit=page.limit, only=caller_of(request).covers)

@@ -7,7 +7,8 @@ from typing import Literal
 import pytest
 
 from service.domain.access import MAY, Need
-from service.http.routes import ROUTES, Route
+from service.http.route import Route
+from service.http.routes import ROUTES
 from tests.keyed import ABSENT, RIGHT, Keyed, Shown, call
 from tests.skep import Answer, Client, client_of
 

@@ -1,0 +1,58 @@
+"""Headers that mean something here."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from service.http.changing import MESSAGE, MESSAGE_MAX_CHARACTERS, REVISION
+from service.http.responses import CORRELATION_ID
+
+REQUEST_HEADERS: Final = {
+    "If-Match": "Go on only if what there is has one of these entity tags, or, for *, if there is anything.",
+    "If-None-Match": "Go on only if what there is has none of these entity tags, or, for *, if there is nothing.",
+    MESSAGE: "Why: kept with the revision, and shown in the list of them.",
+}
+"""By name: what they do. Their form is that of HTTP, which leaves little that could be wrong with them."""
+
+_REQUEST_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    "If-Match": {"type": "string", "format": "entity-tags"},
+    "If-None-Match": {"type": "string", "format": "entity-tags"},
+    MESSAGE: {"type": "string", "maxLength": MESSAGE_MAX_CHARACTERS},
+}
+
+RESPONSE_HEADERS: Final[dict[str, dict[str, Any]]] = {
+    CORRELATION_ID: {
+        "description": "The caller's, if it sent a printable one of at most 128 characters.",
+        "schema": {"type": "string"},
+    },
+    "ETag": {"description": "The revision.", "schema": {"type": "string"}},
+    "Location": {"description": "Where it is.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds after which it may be worth another try.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "How a key is sent.", "schema": {"type": "string"}},
+    REVISION: {"description": "The number of the revision.", "schema": {"type": "integer"}},
+    "RateLimit-Limit": {"description": "Runs a minute, where there is such a quota.", "schema": {"type": "integer"}},
+    "RateLimit-Remaining": {"description": "Runs that may begin now.", "schema": {"type": "integer"}},
+    "RateLimit-Reset": {"description": "Seconds until one more may.", "schema": {"type": "integer"}},
+    "x-run-id": {"description": "The id of the run.", "schema": {"type": "string"}},
+    "server-timing": {
+        "description": "Milliseconds that were waited for: queue, cold (a worker had to start), run.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def request_headers(names: Iterable[str]) -> list[dict[str, Any]]:
+    """As parameters of an operation."""
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "description": REQUEST_HEADERS[name],
+            "schema": _REQUEST_SCHEMAS.get(name, {"type": "string"}),
+        }
+        for name in names
+    ]
+
+
+def response_headers(names: Iterable[str]) -> dict[str, Any]:
+    """References to those of a response; the first is on every one."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (CORRELATION_ID, *names)}
