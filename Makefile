@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check lint types imports bench soak chaos mutations differential clean
+.PHONY: help run test check lint types imports bench soak chaos mutations differential fuzz clean
 
 help:
 	@echo "make run    serve on http://127.0.0.1:4000 (PORT, HOST and the other settings come from the environment)"
@@ -13,6 +13,7 @@ help:
 	@echo "make chaos  200 requests a second while workers and zygotes are killed and deploys run all the while (MINUTES=5)"
 	@echo "make mutations   every guard of the language taken out in turn: which escapes then get through"
 	@echo "make differential  20,000 generated programs, each outside and in a worker (PROGRAMS=…, SEED=…)"
+	@echo "make fuzz   what the OpenAPI document allows, and what it does not, sent to a service (MINUTES=5, SEED=…)"
 	@echo "make clean  remove .venv and caches"
 
 $(BIN)/python:
@@ -64,6 +65,9 @@ PROGRAMS ?= 20000
 SEED ?= 1
 differential: $(VENV)/.dev
 	$(BIN)/python -m tests.differential --programs $(PROGRAMS) --seed $(SEED)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .peers

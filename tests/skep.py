@@ -41,7 +41,7 @@ class Skep:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """What the service has logged so far."""
-        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+        return [json.loads(line) for line in (self.folder / "log").read_bytes().splitlines()]
 
     def zygote_pid(self) -> int:
         """The only child of the service."""

@@ -1,0 +1,37 @@
+"""What Schemathesis is told of formats that are our own: texts that fit them.
+
+Code that raises is answered with 500 `FunctionError`, as it must be; no bodies here do, so that every other 500 counts.
+"""
+
+import keyword
+from typing import Final
+
+import schemathesis
+from hypothesis import strategies as st
+
+from service.domain.names import is_function_name
+
+BODIES: Final = (
+    "",
+    "return 1",
+    "return parameters",
+    "result = 6 * 7",
+    "print('said')\nlog.info('logged')",
+    "cache['n'] = cache.get('n', 0) + 1\nreturn cache['n']",
+    "class Shape:\n    sides = 4\n\nreturn [Shape().sides for _ in range(3)]",
+    "return {'größe': [None, True, 0.5, '\\x00']}",
+)
+RULES: Final = ("example.com", "*.example.com", "api.example.com:8443", "192.0.2.0/24", "[2001:db8::/32]:443")
+
+_names = st.one_of(
+    st.sampled_from(["f", "hello", "größe"]),
+    st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,63}", fullmatch=True).filter(is_function_name),
+)
+assert not any(is_function_name(name) for name in keyword.kwlist)
+
+schemathesis.openapi.format("expiry", st.sampled_from(["30d", "12h", "2999-01-31T12:00:00Z"]))
+schemathesis.openapi.format("key-name", st.from_regex(r"fuzz-[a-z0-9]{1,50}", fullmatch=True))
+schemathesis.openapi.format("python", st.sampled_from(BODIES))
+schemathesis.openapi.format("python-identifier", _names)
+schemathesis.openapi.format("entity-tags", st.sampled_from(["*", '"0"', 'W/"0", "1"']))
+schemathesis.openapi.format("egress-rule", st.sampled_from(RULES))
