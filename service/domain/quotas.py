@@ -120,7 +120,7 @@ def check_override(document: object) -> dict[str, int]:
         for name, value in document.items():
             if name not in QUOTA_NAMES:
                 problems.add(name, f"is no quota; there are {', '.join(QUOTA_NAMES)}")
-            elif isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not _is_whole(value):
                 problems.add(name, must_be("a whole number, 0 for no limit", value))
             elif not 0 <= value <= most_of(name):
                 problems.add(name, f"must be from 0, which is no limit, to {most_of(name)}")
@@ -128,3 +128,8 @@ def check_override(document: object) -> dict[str, int]:
                 override[name] = int(value)
     problems.raise_if_any()
     return override
+
+
+def _is_whole(value: float) -> bool:
+    """JSON does not tell 2.0 from 2; YAML has infinity, too, which is reported before, and still comes by here."""
+    return isinstance(value, int) or value.is_integer()

@@ -61,6 +61,8 @@ class Alias:
         weights: dict[int, float] = {}
         if "revision" in document:
             number = document["revision"]
+            if isinstance(number, float) and number.is_integer():  # JSON does not tell 2.0 from 2
+                number = int(number)
             if type(number) is int and 0 < number <= NUMBER_MAX:
                 weights[number] = 1.0
             else:

@@ -1,6 +1,7 @@
 """Quotas as values: what an override may say, what is too large; and places for workspaces."""
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def test_none_is_wider_than_any(most: int, own: int, least: int) -> None:
         ({"functions_max": 2.0}, []),
         ({"functions_max": 1.5}, [("functions_max", "must be a whole number")]),
         ({"functions_max": 1e300}, [("functions_max", "must be from 0")]),
+        ({"functions_max": math.inf}, [("functions_max", "no finite number"), ("functions_max", "whole number")]),
+        ({"functions_max": math.nan}, [("functions_max", "no finite number"), ("functions_max", "whole number")]),
         ({"functions_max": None}, [("functions_max", "not null")]),
         ({"code_max_bytes": 10**12 + 1}, [("code_max_bytes", "must be from 0")]),
         ({"history_days": 36_501}, [("history_days", "to 36500")]),
