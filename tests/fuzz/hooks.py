@@ -4,12 +4,13 @@ Code that raises is answered with 500 `FunctionError`, as it must be; no bodies 
 """
 
 import keyword
-from typing import Final
+from typing import Any, Final
 
 import schemathesis
 from hypothesis import strategies as st
 
 from service.domain.names import is_function_name
+from service.domain.yaml import dump_yaml
 
 BODIES: Final = (
     "",
@@ -30,7 +31,16 @@ _names = st.one_of(
 assert not any(is_function_name(name) for name in keyword.kwlist)
 
 schemathesis.openapi.format("expiry", st.sampled_from(["30d", "12h", "2999-01-31T12:00:00Z"]))
+schemathesis.openapi.format("header-text", st.from_regex(r"[!-~]([ -~]{0,80}[!-~])?", fullmatch=True))
 schemathesis.openapi.format("key-name", st.from_regex(r"fuzz-[a-z0-9]{1,50}", fullmatch=True))
+
+
+@schemathesis.serializer("application/yaml")
+def write_yaml(_context: Any, value: Any) -> bytes:
+    """YAML 1.2, as it is read here: in that of PyYAML, which is 1.1, a text such as 038 stands without quotes."""
+    return dump_yaml(value)
+
+
 schemathesis.openapi.format("python", st.sampled_from(BODIES))
 schemathesis.openapi.format("python-identifier", _names)
 schemathesis.openapi.format("entity-tags", st.sampled_from(["*", '"0"', 'W/"0", "1"']))

@@ -16,7 +16,12 @@ REQUEST_HEADERS: Final = {
 _REQUEST_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "If-Match": {"type": "string", "format": "entity-tags"},
     "If-None-Match": {"type": "string", "format": "entity-tags"},
-    MESSAGE: {"type": "string", "maxLength": MESSAGE_MAX_CHARACTERS},
+    MESSAGE: {
+        "type": "string",
+        "format": "header-text",
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+        "maxLength": MESSAGE_MAX_CHARACTERS,
+    },
 }
 
 RESPONSE_HEADERS: Final[dict[str, dict[str, Any]]] = {
