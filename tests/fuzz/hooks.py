@@ -22,6 +22,10 @@ BODIES: Final = (
     "class Shape:\n    sides = 4\n\nreturn [Shape().sides for _ in range(3)]",
     "return {'größe': [None, True, 0.5, '\\x00']}",
 )
+YAML_TYPES: Final = (
+    "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/vnd.yaml", "text/yml"
+)  # fmt: skip
+"""All that Schemathesis takes for the same; the first of a family that has a serializer is used."""
 RULES: Final = ("example.com", "*.example.com", "api.example.com:8443", "192.0.2.0/24", "[2001:db8::/32]:443")
 
 _names = st.one_of(
@@ -35,10 +39,10 @@ schemathesis.openapi.format("header-text", st.from_regex(r"[!-~]([ -~]{0,80}[!-~
 schemathesis.openapi.format("key-name", st.from_regex(r"fuzz-[a-z0-9]{1,50}", fullmatch=True))
 
 
-@schemathesis.serializer("application/yaml")
+@schemathesis.serializer(*YAML_TYPES)
 def write_yaml(_context: Any, value: Any) -> bytes:
     """YAML 1.2, as it is read here: in that of PyYAML, which is 1.1, a text such as 038 stands without quotes."""
-    return dump_yaml(value)
+    return value if isinstance(value, bytes) else dump_yaml(value)
 
 
 schemathesis.openapi.format("python", st.sampled_from(BODIES))
