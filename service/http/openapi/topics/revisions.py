@@ -50,8 +50,12 @@ SCHEMAS: Final[dict[str, Any]] = {
         live={"type": "boolean", "description": "Whether it is what runs get that ask for no other."},
         functions={"type": "array", "items": TEXT},
     ),
-    "AliasTargets": {"oneOf": [record(revision=_NUMBER), record(revisions=_WEIGHTS)]},
-    "Alias": record(alias=TEXT, revision=WHOLE, revisions=_WEIGHTS, optional=("revision", "revisions")),
+    # By name and not in one another: generators of clients make a class of each, and stumble over what has no name.
+    "Weights": _WEIGHTS,
+    "OneRevision": record(revision=_NUMBER),
+    "SeveralRevisions": record(revisions=ref("Weights")),
+    "AliasTargets": {"oneOf": [ref("OneRevision"), ref("SeveralRevisions")]},
+    "Alias": record(alias=TEXT, revision=WHOLE, revisions=ref("Weights"), optional=("revision", "revisions")),
     "RevisionDiff": record(**_DIFF),
 }
 
