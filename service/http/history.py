@@ -18,7 +18,7 @@ CURSOR_MAX_DIGITS: Final = 18
 
 
 async def list_runs(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/runs: those that are over, newest first, `limit` at a time."""
+    """GET /v2/functions/{workspace}/runs: runs that are over, newest first, `limit` at a time."""
     workspace = workspace_name(request)
     wanted = page_of(request, is_cursor=_is_cursor, filters=("function", "status"))
     function, status = _filters(wanted.filters)
@@ -32,7 +32,7 @@ async def list_runs(skep: Skep, request: web.Request) -> web.Response:
 
 
 async def read_run(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/runs/{id}."""
+    """GET /v2/functions/{workspace}/runs/{id}: what has become of a run."""
     workspace, run_id = workspace_name(request), request.match_info["id"]
     record = await skep.history.find(workspace, run_id)
     if record is None:

@@ -5,9 +5,9 @@ from typing import Final
 
 from service.http.edge import Handler
 from service.http.openapi.operation import Operation, Schema
-from service.http.openapi.topics import keys, quotas, revisions, runs, secrets, service, workspaces
+from service.http.openapi.topics import history, keys, quotas, revisions, runs, secrets, service, workspaces
 
-_TOPICS: Final = (runs, workspaces, revisions, quotas, secrets, keys, service)
+_TOPICS: Final = (runs, history, workspaces, revisions, quotas, secrets, keys, service)
 
 OPERATIONS: Final[Mapping[Handler, Operation]] = {
     handler: operation for topic in _TOPICS for handler, operation in topic.OPERATIONS.items()

@@ -1,0 +1,60 @@
+"""What has become of runs."""
+
+from typing import Any, Final
+
+from service import errors
+from service.domain.record import FINISHED, STATUSES
+from service.http import history
+from service.http.edge import Handler
+from service.http.openapi.definitions import FUNCTION_NAME_SCHEMA
+from service.http.openapi.operation import Operation, Query, Success, ref
+from service.http.openapi.topics.common import (
+    PAGE,
+    STORED,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    TIME_OR_NULL,
+    page,
+    record,
+)
+
+RUN_ID: Final = {"id": {"type": "string", "description": "As `x-run-id` told it."}}
+_SUMMARY: Final[dict[str, Any]] = {
+    "id": TEXT,
+    "function": {**TEXT_OR_NULL, "description": "null for a body that was run once."},
+    "status": {"type": "string", "enum": STATUSES},
+    "revision": {"type": ["integer", "null"]},
+    "key": {**TEXT_OR_NULL, "description": "The name of the key it was run with."},
+    "queued": TIME,
+    "started": TIME_OR_NULL,
+    "finished": TIME_OR_NULL,
+    "duration": {"type": ["number", "null"], "description": "Milliseconds in the worker."},
+}
+
+SCHEMAS: Final[dict[str, Any]] = {
+    "RunSummary": record(**_SUMMARY),
+    "RunRecord": record(
+        **_SUMMARY,
+        result={"description": "What the function returned: any JSON."},
+        error={"type": "object", "description": "What the caller was told, without logs and duration."},
+        logs={"type": "array", "items": ref("LogEntry")},
+        truncated={"type": "boolean", "description": "Some of it was too large to be kept."},
+        optional=("result", "error", "truncated"),
+    ),
+}
+
+OPERATIONS: Final[dict[Handler, Operation]] = {
+    history.list_runs: Operation(
+        id="listRuns", tag="Runs", answers=page("RunSummary", "A page of runs."), fails=STORED,
+        query=(
+            *PAGE,
+            Query("function", FUNCTION_NAME_SCHEMA, "Only runs of this function."),
+            Query("status", {"type": "string", "enum": FINISHED}, "Only runs that ended like this."),
+        ),
+    ),
+    history.read_run: Operation(
+        id="readRun", tag="Runs", path=RUN_ID, fails=(errors.RunNotFound,),
+        answers={200: Success("What is kept of it.", ref("RunRecord"))},
+    ),
+}  # fmt: skip
