@@ -41,6 +41,7 @@ from service.usecases.run import Run
 from service.usecases.secrets import KeepSecrets
 from service.usecases.warm import warm_floors
 from service.wiring_access import wire_access
+from service.wiring_jobs import running_jobs
 from service.wiring_secrets import wire_secrets
 from service.workers.admission import Admission
 from service.workers.caches import Caches
@@ -138,12 +139,13 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                     timeout_max_ms=settings.run_timeout_ms,
                 )  # fmt: skip
                 skep.lifecycle.on_grace_over = pools.kill_all
-                starting = asyncio.create_task(_become_ready(skep, pools, definitions))
-                yield
-                starting.cancel()
-                await asyncio.wait([starting])
-                skep.lifecycle.ready = False
-                skep.access_log.flush()
+                async with running_jobs(skep, pools, egress):
+                    starting = asyncio.create_task(_become_ready(skep, pools, definitions))
+                    yield
+                    starting.cancel()
+                    await asyncio.wait([starting])
+                    skep.lifecycle.ready = False
+                    skep.access_log.flush()
     finally:
         await group.close()
         await volume.close()
@@ -155,6 +157,7 @@ async def _become_ready(skep: Skep, pools: Pools, definitions: Definitions) -> N
     if skep.settings.update_scripts_on_startup:
         await rebuild_bundles(skep.volume, pools, definitions)
     skep.lifecycle.ready = True
+    skep.jobs.start()
     await warm_floors(skep.volume, pools, definitions)
 
 

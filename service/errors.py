@@ -14,6 +14,8 @@ SkepError
 │   └── RouteNotFound
 ├── MethodRefused             the route exists, not for this method
 ├── UnsupportedMediaType
+├── Conflict                  what is asked for does not go with what has happened already
+├── TooMany                   as many runs are accepted, or followed, as may be
 ├── PreconditionFailed        `If-Match` or `If-None-Match` does not hold
 ├── BodyTooLarge
 ├── QuotaSpent                the workspace has begun as many runs as it may for now
@@ -150,6 +152,20 @@ class MethodRefused(SkepError):
 
 class UnsupportedMediaType(SkepError):
     """The body is in a format that is not read here."""
+
+
+class Conflict(SkepError):
+    """What is asked for does not go with what has happened already. `details` say what that is."""
+
+    def __init__(self, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class TooMany(SkepError):
+    """As many runs are accepted and not finished, or followed, as may be."""
+
+    retry_after_s = 1
 
 
 class PreconditionFailed(SkepError):

@@ -82,7 +82,7 @@ class Egress:
             trail.host = target.authority
             hop = Hop(request.workspace, method, target, headers, body)
             received = await self._send(hop, request, trail, allowance)
-            if received.location is None:
+            if received.location is None or not request.follows_redirects:
                 return Response(received.status, target.url, received.headers, received.body)
             trail.redirects += 1
             if trail.redirects > self._redirects_max:

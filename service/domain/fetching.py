@@ -25,6 +25,7 @@ class FetchRequest(msgspec.Struct, frozen=True):
     timeout_s: float
     hide: Callable[[str], str] = str
     """Masks the workspace's secrets in what is logged."""
+    follows_redirects: bool = True
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -48,6 +48,13 @@ class MemoryExceeded(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
+class Cancelled(msgspec.Struct, frozen=True):
+    """Somebody else than its caller has called the run off."""
+
+    logs: Logs
+    duration_ms: float
+
+
 class WorkerLost(msgspec.Struct, frozen=True):
     """The worker died under the run; safe to repeat if the function is."""
 
@@ -75,7 +82,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 Outcome = (
-    Returned | Raised | TimedOut | MemoryExceeded | WorkerLost | ParametersRefused | CodeRefused | Rejected
+    Returned | Raised | TimedOut | MemoryExceeded | Cancelled | WorkerLost | ParametersRefused | CodeRefused | Rejected
 )  # fmt: skip
 
 

@@ -8,10 +8,9 @@ from aiohttp import web
 from service.domain.names import function_name_problem
 from service.domain.record import FINISHED, STATUSES, Record, Status, Summary
 from service.domain.times import rfc3339
-from service.errors import InvalidRequest, Problem, RunNotFound
+from service.errors import InvalidRequest, Problem
 from service.http.names import workspace_name
 from service.http.paging import page_of, page_response
-from service.http.problems import JSON
 from service.http.skep import Skep
 
 CURSOR_MAX_DIGITS: Final = 18
@@ -29,15 +28,6 @@ async def list_runs(skep: Skep, request: web.Request) -> web.Response:
         await skep.volume.read(workspace)  # or there is no such workspace, and never was
     shown, more = found[: wanted.limit], len(found) > wanted.limit
     return page_response([_summary(summary) for _, summary in shown], after=str(shown[-1][0]) if more else None)
-
-
-async def read_run(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/runs/{id}: what has become of a run."""
-    workspace, run_id = workspace_name(request), request.match_info["id"]
-    record = await skep.history.find(workspace, run_id)
-    if record is None:
-        raise RunNotFound(workspace, run_id)
-    return web.Response(body=orjson.dumps(_whole(record)), content_type=JSON)
 
 
 def _filters(given: dict[str, str]) -> tuple[str | None, Status | None]:
@@ -67,7 +57,8 @@ def _summary(run: Summary) -> dict[str, Any]:
     }
 
 
-def _whole(record: Record) -> dict[str, Any]:
+def whole(record: Record) -> dict[str, Any]:
+    """All of one run."""
     body = _summary(record)
     if record.result_json is not None:
         body["result"] = orjson.Fragment(record.result_json)

@@ -14,6 +14,7 @@ class Lifecycle:
         self.draining = False
         self.runs = 0
         self.on_grace_over: Callable[[], None] = lambda: None
+        self.on_drain: Callable[[], None] = lambda: None
         self._none_left = asyncio.Event()
 
     def __enter__(self) -> None:
@@ -39,6 +40,7 @@ class Lifecycle:
         if self.draining:
             return
         self.draining = True
+        self.on_drain()
         self._none_left.clear()
         if self.runs == 0:
             return

@@ -33,6 +33,8 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     errors.RouteNotFound: Answer(404, "ObjectNotFoundError"),
     errors.MethodRefused: Answer(405, "MethodNotAllowed"),
     errors.UnsupportedMediaType: Answer(415, "UnsupportedMediaType"),
+    errors.Conflict: Answer(409, "ConflictError"),
+    errors.TooMany: Answer(429, "TooManyRequests"),
     errors.PreconditionFailed: Answer(412, "PreconditionFailed"),
     errors.BodyTooLarge: Answer(413, "PayloadTooLarge"),
     errors.QuotaSpent: Answer(429, "TooManyRequests"),
@@ -56,6 +58,7 @@ RESPONSES: Final[Mapping[type, Answer]] = {
     outcomes.CodeRefused: Answer(400, "CompilationError"),
     outcomes.Raised: Answer(500, "FunctionError"),
     outcomes.MemoryExceeded: Answer(500, "MemoryExceeded"),
+    outcomes.Cancelled: Answer(409, "ConflictError"),
     outcomes.WorkerLost: Answer(502, "WorkerLost"),
     outcomes.TimedOut: Answer(504, "FunctionTimeout"),
     outcomes.Rejected: Answer(503, "QueueTimeout"),
@@ -65,7 +68,7 @@ QUEUE_FULL: Final = Answer(429, "TooManyRequests")
 INTERNAL: Final = orjson.dumps({"error": "Internal", "message": "Internal error"})
 
 
-def problem_details(error: errors.SkepError) -> Any:
+def problem_details(error: errors.SkepError) -> Any:  # noqa: PLR0911  # one case an error
     """What `details` says of an error beyond its message; None for nothing."""
     match error:
         case errors.InvalidRequest(problems=problems):
@@ -76,6 +79,8 @@ def problem_details(error: errors.SkepError) -> Any:
             return {"errors": _code_errors(found)}
         case errors.WorkersCrash(reason=reason, crashes=crashes):
             return {"reason": reason, "crashes": crashes}
+        case errors.Conflict(details=details) if details:
+            return details
         case errors.MethodRefused(allowed=allowed):
             return {"allowed": sorted(allowed)}
         case _:
@@ -113,12 +118,17 @@ def outcome_response(outcome: outcomes.Outcome) -> web.Response:
     return response
 
 
+def error_json(error: errors.SkepError) -> bytes:
+    """The same of a failure of ours, where it is kept and not answered."""
+    return orjson.dumps(_body(RESPONSES[type(error)], _message(error), problem_details(error)))
+
+
 def failure_json(outcome: outcomes.Outcome) -> bytes:
     """What the response for such an outcome says of it, without logs and duration: the history has those itself."""
     return orjson.dumps(_failure(outcome)[1])
 
 
-def _failure(outcome: outcomes.Outcome) -> tuple[Answer, dict[str, Any]]:  # noqa: PLR0911  # one case an outcome
+def _failure(outcome: outcomes.Outcome) -> tuple[Answer, dict[str, Any]]:  # noqa: C901, PLR0911  # one case an outcome
     answer = RESPONSES[type(outcome)]
     match outcome:
         case outcomes.Raised():
@@ -134,6 +144,9 @@ def _failure(outcome: outcomes.Outcome) -> tuple[Answer, dict[str, Any]]:  # noq
             return answer, _body(answer, f"The run took longer than its {outcome.limit_ms} ms.")
         case outcomes.MemoryExceeded():
             return answer, _body(answer, "The run needed more memory than its worker may have.")
+        case outcomes.Cancelled():
+            message = "The run was cancelled before it had finished."
+            return answer, _body(answer, message, {"status": "cancelled"})
         case outcomes.WorkerLost():
             message = "The worker was lost under the run; if the function is safe to repeat, so is the request."
             return answer, _body(answer, message, {"reason": outcome.reason})

@@ -7,7 +7,21 @@ from aiohttp import HttpVersion11, web
 
 from service.domain.access import Need
 from service.errors import MethodRefused, RouteNotFound
-from service.http import aliases, audit, docs, history, keys_api, quotas, revisions, runs, secrets, system, workspaces
+from service.http import (
+    aliases,
+    audit,
+    docs,
+    follow,
+    history,
+    keys_api,
+    quotas,
+    revisions,
+    runs,
+    secrets,
+    system,
+    unfinished,
+    workspaces,
+)
 from service.http.access import allows, nobody_asked
 from service.http.edge import Handler, edge
 from service.http.openapi import serving
@@ -56,11 +70,14 @@ ROUTES: Final = (
     Route("PUT", f"{_SECRETS}/{{name}}", secrets.set_secret, Need.DEPLOY),
     Route("DELETE", f"{_SECRETS}/{{name}}", secrets.delete_secret, Need.DEPLOY),
     Route("GET", "/v2/functions/{workspace}/runs", history.list_runs, Need.READ),
-    Route("GET", "/v2/functions/{workspace}/runs/{id}", history.read_run, Need.FOLLOW),
     Route("GET", "/v2/functions/{workspace}/openapi.json", serving.workspace_document, Need.READ),
     Route("GET", "/openapi.json", serving.service_document, Need.PUBLIC),
     Route("GET", "/docs", docs.page, Need.PUBLIC),
     Route("GET", "/docs/{file}", docs.file, Need.PUBLIC),
+    Route("GET", "/v2/functions/{workspace}/runs/{id}", unfinished.read_run, Need.FOLLOW),
+    Route("DELETE", "/v2/functions/{workspace}/runs/{id}", unfinished.cancel_run, Need.RUN),
+    Route("GET", "/v2/functions/{workspace}/runs/{id}/logs", follow.read_logs, Need.FOLLOW),
+    Route("GET", "/v2/functions/{workspace}/webhook-secret", unfinished.webhook_secret, Need.DEPLOY),
     Route("GET", "/sys/healthcheck", system.healthcheck, Need.PUBLIC),
     Route("GET", "/sys/ready", system.ready, Need.PUBLIC),
     Route("GET", "/metrics", system.metrics, Need.READ),

@@ -16,6 +16,7 @@ from service.http.names import function_name, workspace_name
 from service.http.problems import logs_json, outcome_response
 from service.http.rates import metered
 from service.http.responses import RunResponse
+from service.http.run_modes import Wanted, has_mode, run_in_mode
 from service.http.skep import Skep
 from service.ids import new_id
 
@@ -26,6 +27,8 @@ class RunBody(msgspec.Struct, forbid_unknown_fields=True):
     """What is posted to run a function. Parameters are checked to be JSON and not built."""
 
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    callback: str | None = None
+    """Who is told of the end of a run that is accepted and run later."""
 
 
 class InlineBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,6 +37,7 @@ class InlineBody(msgspec.Struct, forbid_unknown_fields=True):
     code: str
     language: str = "python"
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    callback: str | None = None
 
 
 _run_body: Final = msgspec.json.Decoder(RunBody)
@@ -47,6 +51,10 @@ async def run_function(skep: Skep, request: web.Request) -> web.StreamResponse:
     workspace, function = workspace_name(request), function_name(request)
     skep.lifecycle.check()
     body = await _json_body(skep, request)
+    if has_mode(request.headers):
+        asked = _decode(_run_body, body) if body else _EMPTY
+        wanted = _wanted(workspace, function, asked, None, body, revision=wanted_revision(request))
+        return await run_in_mode(skep, request, wanted, _respond)
     with skep.lifecycle:
         parameters_json = _parameters(_decode(_run_body, body) if body else _EMPTY)
         del body  # a megabyte, perhaps, for as long as the run waits
@@ -67,15 +75,31 @@ async def run_inline(skep: Skep, request: web.Request) -> web.StreamResponse:
         raise InvalidRequest([Problem("query.revision", "is for functions; a body runs once, beside what is live")])
     skep.lifecycle.check()
     body = await _json_body(skep, request)
+    if has_mode(request.headers):
+        asked = _inline(body)
+        return await run_in_mode(skep, request, _wanted(workspace, "", asked, asked.code, body), _respond)
     with skep.lifecycle:
-        inline = _decode(_inline_body, body)
-        if inline.language != "python":
-            raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
+        inline = _inline(body)
         run_id, code, parameters_json = new_id(), inline.code, _parameters(inline)
         del body, inline
         key = caller_of(request).name
         completed = await skep.run.inline(workspace, code, run_id=run_id, parameters_json=parameters_json, key=key)
         return _respond(completed, run_id)
+
+
+def _inline(body: bytes) -> InlineBody:
+    inline = _decode(_inline_body, body)
+    if inline.language != "python":
+        raise InvalidRequest([Problem("language", "must be python; no other language is offered")])
+    return inline
+
+
+def _wanted(  # noqa: PLR0913  # which, and what was sent
+    workspace: str, function: str, asked: RunBody | InlineBody, code: str | None, body: bytes, *,
+    revision: str | None = None,
+) -> Wanted:  # fmt: skip
+    callback, asked.callback = asked.callback, None
+    return Wanted(workspace, function, code, _parameters(asked), callback, revision, body)
 
 
 async def _json_body(skep: Skep, request: web.Request) -> bytes:
@@ -85,6 +109,8 @@ async def _json_body(skep: Skep, request: web.Request) -> bytes:
 
 
 def _parameters(body: RunBody | InlineBody) -> bytes:
+    if body.callback is not None:
+        raise InvalidRequest([Problem("callback", "is only for runs with the header Prefer: respond-async")])
     parameters = bytes(body.parameters)
     if not parameters.lstrip().startswith(b"{"):
         raise InvalidRequest([Problem("parameters", "must be an object")])
@@ -113,7 +139,7 @@ def _explain(wanted: type, body: bytes, first: Exception) -> NoReturn:
         if name not in document:
             if field.required:
                 problems.append(Problem(name, "is required"))
-        elif field.type is str and not isinstance(document[name], str):
+        elif field.type in {str, str | None} and not isinstance(document[name], field.type):
             problems.append(Problem(name, must_be("a string", document[name])))
         elif field.type is msgspec.Raw and not isinstance(document[name], dict):
             problems.append(Problem(name, must_be("an object", document[name])))

@@ -10,6 +10,7 @@ NAMES: Final[Mapping[type, Ended]] = {
     outcomes.Raised: "raised",
     outcomes.TimedOut: "timed_out",
     outcomes.MemoryExceeded: "memory_exceeded",
+    outcomes.Cancelled: "cancelled",
     outcomes.WorkerLost: "worker_lost",
     outcomes.ParametersRefused: "parameters_refused",
     outcomes.CodeRefused: "code_refused",

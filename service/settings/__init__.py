@@ -13,6 +13,7 @@ from service.domain.egress import Rules
 from service.settings.access import AccessSettings
 from service.settings.declaring import Description, InvalidSettings, describe_settings, names_of, setting
 from service.settings.history import HistorySettings
+from service.settings.jobs import JobSettings
 from service.settings.pools import PoolSettings
 from service.settings.quotas import QuotaSettings
 from service.settings.revisions import RevisionSettings
@@ -50,7 +51,9 @@ DEFAULT_MODULES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(SecretSettings, AccessSettings, HistorySettings, RevisionSettings, PoolSettings, QuotaSettings):
+class Settings(
+    SecretSettings, AccessSettings, HistorySettings, JobSettings, RevisionSettings, PoolSettings, QuotaSettings
+):
     """What the operator decides. Tests build one with the fields they care about."""
 
     port: int = setting(4000, env="PORT", parse=whole(0, 65535), doc="port to listen on; 0 takes any that is free")

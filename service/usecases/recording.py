@@ -7,6 +7,7 @@ import msgspec
 
 from service.database.runs import Row, record_of
 from service.domain.outcome import (
+    Cancelled,
     CodeRefused,
     Logs,
     MemoryExceeded,
@@ -100,7 +101,7 @@ def status_of(outcome: Outcome | None) -> Status:
             return "timed_out"
         case WorkerLost():
             return "lost"
-        case None:
+        case Cancelled() | None:
             return "cancelled"
         case _ as unreachable:
             assert_never(unreachable)
@@ -123,6 +124,6 @@ def shortened(outcome: Outcome | None, encoder: Encoder) -> tuple[Outcome | None
         case Returned():
             result = encoder.kept_result(outcome.result_json) or b""
             outcome = Returned(result, encoder.kept_logs(outcome.logs), outcome.duration_ms)
-        case Raised() | TimedOut() | MemoryExceeded() | WorkerLost():
+        case Raised() | TimedOut() | MemoryExceeded() | Cancelled() | WorkerLost():
             outcome = msgspec.structs.replace(outcome, logs=encoder.kept_logs(outcome.logs))
     return outcome, size_of(outcome)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from copy import copy
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -65,10 +66,16 @@ class Run:
         self._revisions = revisions
         self._meter = meter
         self._secrets = secrets
-        self._record = history.record
+        self._record: Callable[..., None] = history.record
         self._pools = pools
         self._metrics = metrics
         self._timeout_max_ms = timeout_max_ms
+
+    def unrecorded(self) -> "Run":
+        """The same, for runs whose ends somebody else writes down."""
+        other = copy(self)
+        other._record = _nowhere  # noqa: SLF001  # its own kind
+        return other
 
     async def function(  # noqa: PLR0913  # which, with what, and whether it was counted
         self, workspace: str, function: str, *, run_id: str, parameters_json: bytes, key: str = "",
@@ -196,6 +203,10 @@ class Run:
                 self._pools.missed(workspace)
             case WorkspaceBroken() | VolumeUnavailable():
                 self._metrics.tally(workspace).ended("unavailable", duration_ms=None, queued_s=None)
+
+
+def _nowhere(*_: Any) -> None:
+    """For what is written down elsewhere."""
 
 
 def _is_large(call: Call) -> bool:

@@ -53,8 +53,8 @@ class Flight:
     """What is known of one run that was sent to a worker and has not ended."""
 
     __slots__ = (
-        "_cancel", "code", "due", "entries", "entries_bytes", "is_overdue", "number", "outcome", "overdue_since",
-        "run_id", "started", "timeout_ms", "told", "unwinds",
+        "_cancel", "code", "due", "entries", "entries_bytes", "function", "is_overdue", "listeners", "number",
+        "outcome", "overdue_since", "run_id", "started", "timeout_ms", "told", "unwinds",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913  # which, what, and when
@@ -65,6 +65,7 @@ class Flight:
         self._cancel = cancel
         self.number = number
         self.run_id = call.run_id
+        self.function = call.function
         self.code = call.code
         """The call itself is not kept: its parameters may be long, and a run may be left without a caller."""
         self.timeout_ms = call.timeout_ms
@@ -82,6 +83,8 @@ class Flight:
         """How much of what is written to the worker it must have read to know of this run, in bytes."""
         self.entries: list[bytes] = []
         self.entries_bytes = 0
+        self.listeners: tuple[Callable[[], None], ...] = ()
+        """Called when it has said something."""
 
     def cancel(self) -> None:
         """Nobody waits for it any more."""
@@ -194,6 +197,8 @@ class Flights:
             raise protocol.ProtocolError("more log entries than a run may have")
         masked, cost_bytes = self._masks.entries(entries)
         flight.entries += masked
+        for listener in flight.listeners:
+            listener()
         return cost_bytes
 
     def expire(self, number: int, duration_us: int) -> None:
@@ -219,6 +224,13 @@ class Flights:
         elapsed_ms = (self._loop.time() - flight.started) * 1000
         flight.answer(TimedOut(flight.timeout_ms, flight.logs(), round(elapsed_ms, 3)))
         return True
+
+    def find(self, run_id: str) -> Flight | None:
+        """The flight of a run that has no outcome yet."""
+        for flight in self._flights.values():
+            if flight.run_id == run_id and not flight.outcome.done():
+                return flight
+        return None
 
     def lose(self, reason: str) -> int:
         """The worker is gone: tell whoever still waits. Returns how many runs were in it."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Final
 
-from service.domain.outcome import Completed, Outcome, Rejected
+from service.domain.outcome import Cancelled, Completed, Outcome, Rejected
 from service.domain.pool import PoolRules
 from service.domain.quotas import narrowed
 from service.errors import FunctionNotFound, WorkspaceNotFound
@@ -129,6 +129,15 @@ class Pool:
     def close(self, why: End = DELETED) -> None:
         """The workspace is gone: so are its workers, when their last run has ended."""
         self._fleet.close(why)
+
+    def find(self, run_id: str) -> Ticket | None:
+        """A run that waits."""
+        return self._waiting.find(run_id)
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Somebody has called it off while it waits."""
+        self._waiting.answer(ticket, Cancelled((), 0.0))
+        self._leave(ticket)
 
     def refuse_all(self, why: Callable[[], Exception]) -> None:
         """Nothing that waits will begin."""

@@ -17,8 +17,10 @@ from service.workers.admission import Admission
 from service.workers.caches import Caches
 from service.workers.common import Common, Source
 from service.workers.ends import EVICTED, SHUTDOWN, End
+from service.workers.flights import Flight
 from service.workers.launcher import Launcher, Limits, Package
 from service.workers.pool import Pool
+from service.workers.waiting import Ticket
 from service.workers.worker import Worker
 from service.workers.zygote import Zygote
 
@@ -92,6 +94,16 @@ class Pools:
             oldest.close(EVICTED)
             self._forget(oldest)
         return self._open(key)
+
+    def find(self, workspace: str, run_id: str) -> Flight | tuple[Pool, Ticket] | None:
+        """A run that is under way or waits here. Looks at all there are, so that no run pays for being found."""
+        for worker in self._launcher.workers:
+            if workspace_of(worker.workspace) == workspace and (flight := worker.find(run_id)) is not None:
+                return flight
+        for name, pool in self._pools.items():
+            if workspace_of(name) == workspace and (ticket := pool.find(run_id)) is not None:
+                return pool, ticket
+        return None
 
     async def deploy(self, workspace: str, package: Package, commit: Callable[[bytes], Awaitable[Hashable]]) -> None:
         """See `Pool.deploy`."""

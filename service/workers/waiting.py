@@ -54,6 +54,13 @@ class Waiting:
     def __iter__(self) -> Iterator[Ticket]:
         return iter(tuple(self._tickets.values()))
 
+    def find(self, run_id: str) -> Ticket | None:
+        """The ticket of a run."""
+        for ticket in self._tickets.values():
+            if ticket.call.run_id == run_id:
+                return ticket
+        return None
+
     def waited_s(self) -> float:
         """How long the first in the queue has waited; 0 for none."""
         for ticket in self._tickets.values():

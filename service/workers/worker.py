@@ -74,6 +74,7 @@ class Worker(asyncio.Protocol):
             logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
             read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled, masks=self._masks,
         )  # fmt: skip
+        self.find = self._flights.find
         cache_ops = CacheOps(cache, self._outbox, self._inbox.rest, self._refuse)
         self._requests = Requests(self._flights, lambda: open_fetches(self), cache_ops)
         self._farewell: asyncio.Task[None] | None = None

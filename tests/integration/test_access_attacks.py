@@ -205,7 +205,9 @@ async def _mark(client: Client, mark: str) -> None:
 
 async def test_no_key_is_on_disk(keyed: Keyed) -> None:
     key = _key(keyed, "admin all")
-    for file in keyed.skep.folder.glob("skep.db*"):
+    files = [file for file in keyed.skep.folder.rglob("*") if file.is_file() and "skep.db" in str(file)]
+    assert files
+    for file in files:
         content = file.read_bytes()
         assert key.encode() not in content
         assert key[-38:].encode() not in content

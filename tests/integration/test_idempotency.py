@@ -1,0 +1,201 @@
+"""Runs that happen once, however often they are asked for with the same key."""
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.origin import Origin
+from tests.skep import Answer, Client, Skep, client_of, running_skep
+
+SETTINGS = {"EGRESS_ALLOW": "127.0.0.1:*", "SHUTDOWN_GRACE_PERIOD": 500}
+COUNTING = {"code": "cache['n'] = cache.get('n', 0) + 1; return cache['n']"}
+HANG = {"code": "await fetch(url)", "parameters": {"url": {"type": "string", "required": True}}}
+
+
+@pytest.fixture(scope="module")
+def once_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    with running_skep(tmp_path_factory.mktemp("once"), SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(once_skep: Skep) -> AsyncIterator[Client]:
+    async with client_of(once_skep) as client:
+        yield client
+
+
+async def ask(
+    client: Client,
+    workspace: str,
+    function: str,
+    key: str,
+    *,
+    later: bool = False,
+    parameters: dict[str, Any] | None = None,
+) -> Answer:
+    body = {} if parameters is None else {"parameters": parameters}
+    headers = {"Idempotency-Key": key} | ({"Prefer": "respond-async"} if later else {})
+    return await client.call("POST", f"/v2/functions/{workspace}/run/{function}", json=body, headers=headers)
+
+
+async def test_fifty_callers_at_once_have_one_run_and_one_answer(client: Client, workspace: str) -> None:
+    await client.deploy(workspace, {"count": COUNTING})
+    answers = await asyncio.gather(*(ask(client, workspace, "count", "one-key") for _ in range(50)))
+    assert {(answer.status, answer.result, answer.headers["x-run-id"]) for answer in answers} == {
+        (200, 1, answers[0].headers["x-run-id"])
+    }
+    assert sorted("Idempotency-Replayed" in answer.headers for answer in answers) == [False] + [True] * 49
+    again = await ask(client, workspace, "count", '"one-key"')
+    assert (again.body, again.headers["Idempotency-Replayed"]) == (answers[0].body, "true")
+    assert again.headers["x-run-id"] == answers[0].headers["x-run-id"]
+    assert (await ask(client, workspace, "count", "another-key")).result == 2
+
+
+async def test_a_key_is_for_one_request(client: Client, workspace: str) -> None:
+    await client.deploy(workspace, {"count": COUNTING, "other": COUNTING})
+    assert (await ask(client, workspace, "count", "key", parameters={})).result == 1
+    for answer in (
+        await ask(client, workspace, "count", "key"),
+        await ask(client, workspace, "other", "key", parameters={}),
+        await ask(client, workspace, "count", "key", later=True, parameters={}),
+    ):
+        assert (answer.status, answer.body["error"]) == (409, "ConflictError")
+    elsewhere = f"{workspace}"[:60] + "-o"
+    await client.deploy(elsewhere, {"count": COUNTING})
+    assert (await ask(client, elsewhere, "count", "key", parameters={})).result == 1
+
+
+async def test_a_key_in_use_is_not_for_another_request_meanwhile(
+    client: Client, workspace: str, origin: Origin
+) -> None:
+    await client.deploy(workspace, {"hang": HANG, "count": COUNTING})
+    url = {"url": f"{origin.url}/together"}
+    first = asyncio.create_task(ask(client, workspace, "hang", "key", parameters=url))
+    await origin.hanging.acquire()
+    assert (await ask(client, workspace, "count", "key")).status == 409
+    origin.release.set()
+    assert (await first).status == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        ("x", 200),
+        ("x" * 255, 200),
+        ("!~", 200),
+        ('"a"', 200),
+        ("x" * 256, 400),
+        ("a b", 400),
+        ('"', 200),
+        ("ü", 400),
+        ("", 400),
+        ('""', 400),
+    ],
+)
+async def test_what_a_key_may_be(client: Client, workspace: str, key: str, status: int) -> None:
+    await client.deploy(workspace, {"count": COUNTING})
+    assert (await ask(client, workspace, "count", key)).status == status
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("raise ValueError(cache.setdefault('n', 1))", 500), ("while True: pass", 504), ("return [0] * 10**10", 500)],
+)
+async def test_what_a_run_ended_with_is_its_answer(client: Client, workspace: str, code: str, status: int) -> None:
+    await client.deploy(workspace, {"bad": {"code": code, "timeout": 100}})
+    first = await ask(client, workspace, "bad", "key")
+    again = await ask(client, workspace, "bad", "key")
+    assert (first.status, again.status) == (status, status)
+    assert first.body == again.body
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_what_did_not_run_is_not_kept(client: Client, workspace: str) -> None:
+    assert (await ask(client, workspace, "count", "key")).status == 404
+    await client.deploy(workspace, {"count": {**COUNTING, "parameters": {"n": {"type": "integer"}}}})
+    assert (await ask(client, workspace, "count", "key", parameters={"n": "no"})).status == 400
+    assert (await ask(client, workspace, "count", "key", parameters={"n": 1})).result == 1
+
+
+async def test_a_run_with_a_key_goes_on_when_its_caller_leaves(client: Client, workspace: str, origin: Origin) -> None:
+    await client.deploy(workspace, {"hang": HANG})
+    url = {"url": f"{origin.url}/together"}
+    first = asyncio.create_task(ask(client, workspace, "hang", "key", parameters=url))
+    await origin.hanging.acquire()
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+    origin.release.set()
+    again = await ask(client, workspace, "hang", "key", parameters=url)
+    assert (again.status, again.headers["Idempotency-Replayed"]) == (200, "true")
+    assert len(origin.requests) == 1
+
+
+async def test_an_accepted_run_is_accepted_once(client: Client, workspace: str) -> None:
+    await client.deploy(workspace, {"count": COUNTING})
+    answers = await asyncio.gather(*(ask(client, workspace, "count", "key", later=True) for _ in range(10)))
+    assert {(answer.status, answer.body["id"], answer.headers["Location"]) for answer in answers} == {
+        (202, answers[0].body["id"], answers[0].headers["Location"])
+    }
+
+
+async def test_an_answer_that_is_too_large_is_told_of(client: Client, workspace: str) -> None:
+    await client.deploy(workspace, {"large": "return 'x' * 2_000_000"})
+    first, together = await asyncio.gather(*(ask(client, workspace, "large", "key") for _ in range(2)))
+    assert len(first.result) == len(together.result) == 2_000_000
+    again = await ask(client, workspace, "large", "key")
+    assert (again.status, again.body["error"]) == (409, "ConflictError")
+    assert again.body["details"] == {"run_id": first.headers["x-run-id"]}
+
+
+async def test_two_services_on_one_database_run_it_once_and_a_restart_changes_nothing(
+    tmp_path: Path, origin: Origin
+) -> None:
+    url = {"url": f"{origin.url}/together"}
+    with ExitStack() as stack:
+        one, two = (_service(stack, tmp_path, name) for name in ("one", "two"))
+        async with client_of(one) as here, client_of(two) as there:
+            await here.deploy("shared", {"hang": HANG})
+            asked = [
+                asyncio.create_task(ask(client, "shared", "hang", "key", parameters=url)) for client in (here, there)
+            ]
+            await origin.hanging.acquire()
+            origin.release.set()
+            first, second = await asyncio.gather(*asked)
+            assert (first.status, first.body) == (200, second.body)
+            assert len(origin.requests) == 1
+            origin.release.clear()
+            lost = asyncio.create_task(ask(there, "shared", "hang", "other", parameters=url))
+            await origin.hanging.acquire()
+            two.process.send_signal(signal.SIGKILL)
+            two.process.wait()
+            with contextlib.suppress(Exception):
+                await lost
+            # Nobody knows how far it came, and it is not run again.
+            for _ in range(2):
+                answer = await ask(here, "shared", "hang", "other", parameters=url)
+                assert (answer.status, answer.body["error"]) == (502, "WorkerLost")
+                assert answer.headers["Idempotency-Replayed"] == "true"
+            assert len(origin.requests) == 2
+    with ExitStack() as stack:
+        async with client_of(_service(stack, tmp_path, "one")) as later:
+            again = await ask(later, "shared", "hang", "key", parameters=url)
+            assert (again.status, again.body) == (200, first.body)
+    with closing(sqlite3.connect(tmp_path / "one" / "skep.db")) as database:
+        assert database.execute("SELECT count(*) FROM idempotency").fetchone() == (2,)
+
+
+def _service(stack: ExitStack, folder: Path, name: str) -> Skep:
+    (folder / name).mkdir(exist_ok=True)
+    shared = {
+        "DATABASE_PATH": folder / "one" / "skep.db",
+        "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": folder / "functions",
+    }
+    return stack.enter_context(running_skep(folder / name, {**SETTINGS, **shared}))
