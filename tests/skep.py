@@ -98,6 +98,7 @@ def running_skep(
         "DATABASE_PATH": str(folder / "skep.db"),
         **{name: str(value) for name, value in settings.items()},
     }
+    log.unlink(missing_ok=True)  # what is left of a service that was killed may still write to its own
     with log.open("wb") as output:
         groups: list[int] | None = None if user is None else []
         process = subprocess.Popen(
