@@ -14,7 +14,7 @@ from service.domain.record import STATUSES
 from service.usecases.job_endings import Ending
 
 _RUN: Final = (
-    "INSERT INTO runs (id, workspace, function, status, revision, key, queued_ms, finished_ms, duration_ms, "
+    "INSERT OR IGNORE INTO runs (id, workspace, function, status, revision, key, queued_ms, finished_ms, duration_ms, "
     "is_truncated, answer, logs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _COUNT: Final = (
@@ -30,7 +30,7 @@ class JobArchive:
         self._logs_max_bytes = logs_max_bytes
 
     async def write(self, write: Writing, endings: Sequence[Ending]) -> None:
-        """Write these."""
+        """Write these; one that is there already, since an earlier try was told to have failed, is left."""
         await write.executemany(_RUN, [self._row(ending) for ending in endings])
         await write.executemany(_COUNT, Counter(ending.job.workspace for ending in endings).items())
 
