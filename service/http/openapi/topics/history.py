@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from service import errors
 from service.domain.record import FINISHED, STATUSES
-from service.http import history
+from service.http import history, unfinished
 from service.http.edge import Handler
 from service.http.openapi.definitions import FUNCTION_NAME_SCHEMA
 from service.http.openapi.operation import Operation, Query, Success, ref
@@ -53,7 +53,7 @@ OPERATIONS: Final[dict[Handler, Operation]] = {
             Query("status", {"type": "string", "enum": FINISHED}, "Only runs that ended like this."),
         ),
     ),
-    history.read_run: Operation(
+    unfinished.read_run: Operation(
         id="readRun", tag="Runs", path=RUN_ID, fails=(errors.RunNotFound,),
         answers={200: Success("What is kept of it.", ref("RunRecord"))},
     ),
