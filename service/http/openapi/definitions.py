@@ -61,6 +61,7 @@ def schema_of_struct(struct: type[msgspec.Struct], like: Kind = _NO_KIND) -> dic
     fields = msgspec.structs.fields(struct)
     of_types: Mapping[Any, dict[str, Any]] = {
         str: {"type": "string"},
+        str | None: {"type": ["string", "null"]},
         msgspec.Raw: {"type": "object", "additionalProperties": True},
     }
     return {
