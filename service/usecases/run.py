@@ -102,8 +102,10 @@ class Run:
                 call = Call(run_id, parameters_json, 0, function, None, key)
                 return await self._run_revision(stored, call, number)
         timeout_ms = self._timeout_ms(stored.workspace, function)
-        call = Call(run_id, parameters_json, timeout_ms, function, None, key)
-        return await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
+        number = self._releases.number_of(workspace, stored.workspace.revision)
+        call = Call(run_id, parameters_json, timeout_ms, function, None, key, number)
+        completed = await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
+        return completed if self._record is not _nowhere else msgspec.structs.replace(completed, revision=number)
 
     async def inline(  # noqa: PLR0913  # as above
         self, workspace: str, code: str, *, run_id: str, parameters_json: bytes, key: str = "", is_counted: bool = False

@@ -41,7 +41,7 @@ class Call(msgspec.Struct, frozen=True):
     key: str = ""
     """The name of the key that it was asked for with."""
     revision: int | None = None
-    """If it is not simply what is live."""
+    """The number of what it runs, if it is known; only for whoever writes that down."""
 
     @property
     def size_bytes(self) -> int:

@@ -66,6 +66,21 @@ async def test_a_run_can_be_looked_up_as_soon_as_it_is_answered_and_is_the_same_
     assert listed == {name: value for name, value in found.items() if name not in {"result", "logs"}}
 
 
+async def test_a_record_tells_the_revision_that_ran(client: Client) -> None:
+    for number in (1, 2):
+        await client.deploy("numbered", {"f": f"return {number}"})
+        answer = await client.run("numbered", "f")
+        assert (await record(client, "numbered", answer.headers["x-run-id"]))["revision"] == number
+    older = await client.call("POST", "/v2/functions/numbered/run/f?revision=1", json={})
+    assert (await record(client, "numbered", older.headers["x-run-id"]))["revision"] == 1
+    accepted = await client.call("POST", "/v2/functions/numbered/run/f", json={}, headers={"Prefer": "respond-async"})
+    while (found := await record(client, "numbered", accepted.body["id"]))["status"] != "succeeded":
+        assert found["status"] in {"queued", "running"}
+    assert found["revision"] == 2
+    inline = await client.inline("numbered", "return 1")
+    assert (await record(client, "numbered", inline.headers["x-run-id"]))["revision"] is None
+
+
 async def test_an_error_is_kept_as_it_was_answered(client: Client) -> None:
     await client.deploy("errors", FUNCTIONS)
     answer = await client.run("errors", "fail")
