@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from service.domain.masking import Mask
 from service.domain.sealing import OVERHEAD_BYTES, Key, Place, seal
 from service.domain.times import now_ms
 from service.errors import InvalidRequest, Problem, SecretNotFound, SecretsUnreadable
+from service.threads import started_threads
 
 TOPIC: Final = "secrets"
 COUNT_MAX: Final = 100
@@ -33,6 +35,9 @@ class Secrets:
     def __init__(self, database: Database, keys: SealingKeys) -> None:
         self._database = database
         self._keys = keys
+        # The feed of changes and the only writer of the database wait for it, and so everybody does. The threads that
+        # all share are no place for that: bodies that callers send are read there, as many as they send.
+        self._thread = started_threads(1, name="keys")
         self._held: dict[str, HeldSecrets] = {}
         self._trouble = ""
 
@@ -75,15 +80,19 @@ class Secrets:
         for name, secrets_of in found.items():
             self._keep(name, secrets_of)
         is_new = workspace is None and not rows
-        await asyncio.to_thread(self._keys.refresh, may_make=is_new)
+        await self._refresh(may_make=is_new)
         self._look()
 
-    async def set(self, actor: Actor, workspace: str, name: str, value: str) -> None:
-        """Set one; on disk, and known to every service, when this returns.
+    async def set(
+        self, actor: Actor, workspace: str, name: str, value: str, *, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Set one; on disk, and known to every service, when this returns. `check` is called when nobody else writes,
+        and no workspace is deleted: what it raises goes through.
 
         Raises: InvalidRequest where there are too many, SecretsUnreadable, DatabaseUnavailable.
         """
         async with self._database.writing() as write:
+            check()
             key = await self._key(write)
             await _check_room(write, workspace, name, len(value.encode()))
             version = secrets.token_hex(8)
@@ -125,7 +134,7 @@ class Secrets:
 
     async def _key(self, write: Writing) -> Key:
         """What to encrypt with: asked while nobody else writes, so that no rotation is missed."""
-        await asyncio.to_thread(self._keys.refresh)
+        await self._refresh()
         if self._keys.first is None:
             self._look()  # where the file is concerns the log, and not who asks
             raise SecretsUnreadable("No secret can be set: the service has no key to encrypt it with.")
@@ -136,6 +145,10 @@ class Secrets:
                     "the service, which may be the wrong ones."
                 )
         return self._keys.first
+
+    async def _refresh(self, *, may_make: bool = False) -> None:
+        """The keys as they are on disk now."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._keys.refresh, may_make=may_make))
 
     def _look(self) -> None:
         unreadable = {

@@ -1,5 +1,7 @@
 """Set, delete and list the secrets of a workspace that exists."""
 
+from functools import partial
+
 from service.database.audit import Actor
 from service.database.secrets import Secrets
 from service.errors import VolumeUnavailable, WorkspaceNotFound
@@ -16,7 +18,8 @@ class KeepSecrets:
     async def set(self, actor: Actor, workspace: str, name: str, value: str) -> None:
         """Raises: WorkspaceNotFound, VolumeUnavailable, and as `Secrets.set`."""
         self._check(workspace)
-        await self._secrets.set(actor, workspace, name, value)
+        # Once more when it is its turn: a deletion meanwhile has taken all secrets along, and this one would stay.
+        await self._secrets.set(actor, workspace, name, value, check=partial(self._check, workspace))
 
     async def delete(self, actor: Actor, workspace: str, name: str) -> None:
         """Raises: WorkspaceNotFound, SecretNotFound, VolumeUnavailable, DatabaseUnavailable."""
