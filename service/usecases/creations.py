@@ -28,7 +28,7 @@ class Creations:
         self._counted_at = -COUNTED_FOR_S
 
     @asynccontextmanager
-    async def room_for(self, name: str) -> AsyncIterator[None]:
+    async def room_for(self, name: str, *, dry_run: bool = False) -> AsyncIterator[None]:
         """Hold a place while a workspace is created; one at a time for each name. Raises: WorkspacesFull."""
         if not self._most:
             yield
@@ -41,7 +41,8 @@ class Creations:
             if self._is_over():
                 raise WorkspacesFull(self._most)
             yield
-            self._created.add(name)
+            if not dry_run:
+                self._created.add(name)
         finally:
             self._under_way.discard(name)
 

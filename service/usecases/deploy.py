@@ -159,7 +159,7 @@ class Deploy:
             conditions.check(_revision(current, function))
             workspace = Workspace.from_document(name, change(current))
             self._check_bounds(workspace, current)
-            async with nullcontext() if current is not None else self._creations.room_for(name):
+            async with nullcontext() if current is not None else self._creations.room_for(name, dry_run=dry_run):
                 return await self._deploy(workspace, current, origin, number=number, dry_run=dry_run)
 
         return await self._in_turn(name, work, is_exclusive=not dry_run)
