@@ -24,7 +24,7 @@ FORGET_MIN: Final = 1024
 class Bucket:
     """What one workspace has left."""
 
-    __slots__ = ("full_at", "most", "own_per_minute", "per_minute", "quotas")
+    __slots__ = ("full_at", "most", "outer", "own_per_minute", "per_minute", "quotas")
 
     def __init__(self) -> None:
         self.quotas: Quotas | None = None
@@ -35,6 +35,23 @@ class Bucket:
         """What a full one is worth."""
         self.full_at = 0
         """In nanoseconds times runs a minute."""
+        self.outer: Bucket | None = None
+        """What the operator lets it have, where the workspace limits itself to less: who sets a limit and takes it away
+        again must have left what it had left.
+        """
+
+    def narrow(self, most: Rate | None, rate: Rate, now_ns: int) -> None:
+        """The operator allows `most`, and of this the workspace wants `rate`."""
+        if most is None or most == rate:
+            outer, self.outer = self.outer, None
+            if outer is not None and most is not None:
+                self.per_minute, self.most, self.full_at = outer.per_minute, outer.most, outer.full_at
+        else:
+            if self.outer is None:
+                self.outer = Bucket()
+                self.outer.per_minute, self.outer.most, self.outer.full_at = self.per_minute, self.most, self.full_at
+            self.outer.become(most, now_ns)
+        self.become(rate, now_ns)
 
     def become(self, rate: Rate, now_ns: int) -> None:
         """The quota has changed: what was spent stays spent, as far as the new one goes."""
@@ -47,10 +64,27 @@ class Bucket:
         """What is left."""
         spent = self.full_at - now_ns * self.per_minute
         if spent <= 0:
-            return RateState(self.per_minute, self.most // TOKEN, 0)
+            return self._within_outer(RateState(self.per_minute, self.most // TOKEN, 0), now_ns)
         # A part of a token is missing for the next one to be whole.
         missing = spent % TOKEN or TOKEN
-        return RateState(self.per_minute, (self.most - spent) // TOKEN, -(-missing // (self.per_minute * 10**9)))
+        state = RateState(self.per_minute, (self.most - spent) // TOKEN, -(-missing // (self.per_minute * 10**9)))
+        return self._within_outer(state, now_ns)
+
+    def _within_outer(self, state: RateState, now_ns: int) -> RateState:
+        if self.outer is None:
+            return state
+        outer = self.outer.state(now_ns)
+        return state if outer.remaining >= state.remaining else outer._replace(limit=state.limit)
+
+    def is_full(self, now_ns: int) -> bool:
+        """Whether nothing of it is spent."""
+        is_full = self.full_at <= now_ns * self.per_minute
+        return is_full and (self.outer is None or self.outer.is_full(now_ns))
+
+    def spent(self, now_ns: int) -> int:
+        """What is."""
+        spent = self.full_at - now_ns * self.per_minute
+        return spent if self.outer is None else max(spent, self.outer.spent(now_ns))
 
 
 class Rates:
@@ -73,6 +107,12 @@ class Rates:
         full_at = bucket.full_at + TOKEN if bucket.full_at > now else now + TOKEN
         if full_at - now > bucket.most:
             raise QuotaSpent(bucket.per_minute, retry_after_s=bucket.state(now_ns).reset_s)
+        if (outer := bucket.outer) is not None:
+            now = now_ns * outer.per_minute
+            outer_full_at = max(outer.full_at, now) + TOKEN
+            if outer_full_at - now > outer.most:
+                raise QuotaSpent(outer.per_minute, retry_after_s=outer.state(now_ns).reset_s)
+            outer.full_at = outer_full_at
         bucket.full_at = full_at
         return True
 
@@ -81,6 +121,8 @@ class Rates:
         bucket = self.buckets.get(workspace)
         if bucket is not None:
             bucket.full_at -= TOKEN
+            if bucket.outer is not None:
+                bucket.outer.full_at -= TOKEN
 
     def state(self, workspace: str, *, own_per_minute: int | None = None) -> RateState | None:
         """What is left to a workspace; None if it may begin any number of runs.
@@ -113,19 +155,15 @@ class Rates:
             if len(self.buckets) >= self._forget_at:
                 self._forget(now_ns)
             bucket = self.buckets[workspace] = Bucket()
-        bucket.become(rate, now_ns)
+        bucket.narrow(quotas.rate(), rate, now_ns)
         bucket.quotas, bucket.own_per_minute = quotas, own_per_minute
         return bucket
 
     def _forget(self, now_ns: int) -> None:
         """Drop what makes no difference: one look at each for every so many that were added."""
-        kept = {
-            name: bucket
-            for name, bucket in self.buckets.items()
-            if bucket.full_at > (now_ns - FORGET_AFTER_NS) * bucket.per_minute
-        }
+        kept = {name: bucket for name, bucket in self.buckets.items() if not bucket.is_full(now_ns - FORGET_AFTER_NS)}
         if len(kept) > BUCKETS_MAX // 2:
-            by_spent = sorted(kept.items(), key=lambda item: item[1].full_at - now_ns * item[1].per_minute)
+            by_spent = sorted(kept.items(), key=lambda item: item[1].spent(now_ns))
             kept = dict(by_spent[-(BUCKETS_MAX // 2) :])
         self.buckets = kept
         self._forget_at = max(FORGET_MIN, 2 * len(kept))
