@@ -12,8 +12,10 @@ import fcntl
 import hashlib
 import os
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
+from weakref import WeakValueDictionary
 
 from service.errors import VolumeUnavailable
 from service.storage.files import FILE_MODE
@@ -78,3 +80,25 @@ class Lock:
 
     def _set(self, place: int, kind: int) -> None:
         fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, place, 1, 0))
+
+
+class Locks:
+    """The locks of all workspaces, as one service takes them.
+
+    Of those who wait here for the same one only the first looks for it: hundreds would keep each other from it, and
+    others from the threads.
+    """
+
+    def __init__(self) -> None:
+        self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def held(self, name: str, *, root: int, timeout_s: float, in_thread: InThread) -> AsyncIterator[None]:
+        """Hold one, after those who were here before. Raises: as `Lock.take`."""
+        async with self._queues.setdefault(name, asyncio.Lock()):
+            lock = Lock(name)
+            try:
+                await lock.take(root=root, timeout_s=timeout_s, in_thread=in_thread)
+                yield
+            finally:
+                lock.release()

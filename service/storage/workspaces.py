@@ -24,7 +24,7 @@ from service.errors import InvalidRequest, Problem, VolumeUnavailable, Workspace
 from service.storage import files
 from service.storage.files import Signature
 from service.storage.listing import workspace_names
-from service.storage.locks import Lock
+from service.storage.locks import Locks
 from service.storage.reasons import NOT_THE_FILES, reason_of, summary_of, unreadable
 from service.storage.root import Root
 from service.threads import started_threads
@@ -66,6 +66,7 @@ class Volume:
         self._root = Root(dirpath)
         self._threads: ThreadPoolExecutor | None = None
         self._replacer = files.Replacer()
+        self._locks = Locks()
         self._fresh: dict[str, Stored] = {}
         self._parsed: LRUCache[str, Stored] = LRUCache(PARSED_MAX_BYTES, getsizeof=lambda stored: stored.signature.size)
 
@@ -128,12 +129,8 @@ class Volume:
     @asynccontextmanager
     async def locked(self, name: str) -> AsyncIterator[None]:
         """No other service changes this workspace meanwhile. Raises: VolumeUnavailable."""
-        lock = Lock(name)
-        try:
-            await lock.take(root=self._root.fd, timeout_s=LOCK_TIMEOUT_S, in_thread=self._in_thread)
+        async with self._locks.held(name, root=self._root.fd, timeout_s=LOCK_TIMEOUT_S, in_thread=self._in_thread):
             yield
-        finally:
-            lock.release()
 
     async def read_bundle(self, name: str) -> bytes:
         """What was compiled from the definition, or nothing if there is nothing usable. Not flushed, hence unproven:
