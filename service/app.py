@@ -26,6 +26,7 @@ from service.http.skep import SKEP, Skep
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
 from service.storage.workspaces import Volume
+from service.threads import started_threads
 from service.usecases.aliases import Aliases
 from service.usecases.creations import Creations
 from service.usecases.definitions import Definitions
@@ -52,6 +53,8 @@ from service.workers.pools import Pools
 from service.workers.sampling import Sampler
 from service.workers.zygote import Zygote
 
+PARSERS: Final = 2
+"""Threads for large YAML."""
 BUNDLE_PER_CODE: Final = 16
 """A bundle is compiled code: so many times the size of a definition is more than any compiler makes of it."""
 
@@ -90,6 +93,7 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
     secrets = wire_secrets(skep)
     await volume.open()
     group.open()
+    skep.parsers = started_threads(PARSERS, name="parsers")
     try:
         await database.open()
         history = skep.history = _history(settings, database, quotas)
@@ -118,10 +122,7 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                     on_operation=skep.metrics.cache_operation,
                 ),
             )
-            sampler = Sampler(lambda: pools.workers, zygote_pid=lambda: zygote.pid)
-            skep.metrics.observe(pools.observe)
-            skep.metrics.observe_usage(sampler.usage)
-            skep.metrics.observe_history(history.state)
+            sampler = _sampler(skep)
             watch = skep.volume_watch = VolumeWatch(volume)
             async with pools.running(), sampler.running(), watch.running():
                 skep.aliases = Aliases(database, volume, releases)
@@ -147,9 +148,19 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
                     skep.lifecycle.ready = False
                     skep.access_log.flush()
     finally:
+        skep.parsers.shutdown(wait=False)
         await group.close()
         await volume.close()
         await database.close()
+
+
+def _sampler(skep: Skep) -> Sampler:
+    """Everything that metrics ask is there."""
+    sampler = Sampler(lambda: skep.pools.workers, zygote_pid=lambda: skep.zygote.pid)
+    skep.metrics.observe(skep.pools.observe)
+    skep.metrics.observe_usage(sampler.usage)
+    skep.metrics.observe_history(skep.history.state)
+    return sampler
 
 
 async def _become_ready(skep: Skep, pools: Pools, definitions: Definitions) -> None:

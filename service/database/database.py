@@ -16,7 +16,7 @@ from typing import Any
 import aiosqlite
 import structlog
 
-from service.database.held import Held, prepare
+from service.database.held import BUSY_TIMEOUT_S, Held, prepare
 from service.database.migrations import Migration, folder, load
 from service.errors import DatabaseUnavailable, DatabaseUnusable
 
@@ -110,7 +110,13 @@ class Database:
 
         Raises: DatabaseUnavailable. What the body raises goes through.
         """
-        async with self.turn:
+        try:
+            # No longer than for another service: who comes tenth would otherwise wait ten times as long.
+            async with asyncio.timeout(BUSY_TIMEOUT_S):
+                await self.turn.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailable("The database does not answer: others have waited for it for long.") from None
+        try:
             held = self._open(self._writer)
             with self._watched("writing", held):
                 connection = await held.current()
@@ -126,6 +132,8 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     await _finish(connection.execute("ROLLBACK"))
                 raise
+        finally:
+            self.turn.release()
         if write.last_change:
             await self.announce(write.last_change)
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from service.domain.values import Problems, check_values, must_be
@@ -120,6 +121,8 @@ def check_override(document: object) -> dict[str, int]:
         for name, value in document.items():
             if name not in QUOTA_NAMES:
                 problems.add(name, f"is no quota; there are {', '.join(QUOTA_NAMES)}")
+            elif isinstance(value, float) and not isfinite(value):
+                pass  # no JSON value, which was said already
             elif isinstance(value, bool) or not isinstance(value, int | float) or not _is_whole(value):
                 problems.add(name, must_be("a whole number, 0 for no limit", value))
             elif not 0 <= value <= most_of(name):
@@ -131,5 +134,5 @@ def check_override(document: object) -> dict[str, int]:
 
 
 def _is_whole(value: float) -> bool:
-    """JSON does not tell 2.0 from 2; YAML has infinity, too, which is reported before, and still comes by here."""
+    """JSON does not tell 2.0 from 2."""
     return isinstance(value, int) or value.is_integer()

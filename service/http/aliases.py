@@ -37,7 +37,7 @@ async def read_alias(skep: Skep, request: web.Request) -> web.Response:
 async def set_alias(skep: Skep, request: web.Request) -> web.Response:
     """PUT /v2/functions/{workspace}/aliases/{alias}: let an alias name a revision, or several with weights."""
     name, alias = workspace_name(request), _alias_name(request)
-    document, _, _ = await read_value(request, max_bytes=skep.settings.request_max_bytes)
+    document, _, _ = await read_value(skep, request)
     targets = Alias.from_document(document)
     await skep.aliases.set(name, alias, targets, origin_of(request))
     return _shown(alias, targets)

@@ -1,6 +1,7 @@
 """From the bytes of a request to a value: how much is read, which formats, and what is said about the rest."""
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from service.domain.yaml import YamlError, load_yaml
 from service.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
+from service.http.skep import Skep
 
 YAML: Final = "application/yaml"
 BODY_TIMEOUT_S: Final = 30
@@ -81,18 +83,19 @@ def parse(body: bytes, *, yaml: bool) -> object:
     return value
 
 
-async def parse_aside(body: bytes, *, yaml: bool) -> object:
+async def parse_aside(skep: Skep, body: bytes, *, yaml: bool) -> object:
     """As `parse`; what may take long does not hold up other requests meanwhile."""
     if yaml and len(body) > YAML_AT_ONCE_BYTES:
-        return await asyncio.to_thread(parse, body, yaml=True)
+        # In threads that are for this alone: callers can fill them, and nobody but their like waits for it.
+        return await asyncio.get_running_loop().run_in_executor(skep.parsers, partial(parse, body, yaml=True))
     return parse(body, yaml=yaml)
 
 
-async def read_value(request: web.Request, *, max_bytes: int) -> tuple[object, bytes, bool]:
+async def read_value(skep: Skep, request: web.Request) -> tuple[object, bytes, bool]:
     """The value of a body, the body itself, and whether it was YAML. Raises: as its parts."""
     yaml = is_yaml(request)
-    body = await read_body(request, max_bytes=max_bytes)
-    return await parse_aside(body, yaml=yaml), body, yaml
+    body = await read_body(request, max_bytes=skep.settings.request_max_bytes)
+    return await parse_aside(skep, body, yaml=yaml), body, yaml
 
 
 def to_json(value: object) -> bytes:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from service.domain.keys import without_keys
 from service.domain.values import shown
 from service.errors import InvalidRequest, Problem
 from service.http.access import actor_of
@@ -27,6 +28,8 @@ def origin_of(request: web.Request) -> Origin:
         problem = f"must have at most {MESSAGE_MAX_CHARACTERS} characters"
     elif any(unicodedata.category(char) in {"Cc", "Cs"} for char in message):
         problem = "must be text in UTF-8 without control characters"
+    elif without_keys(message) != message:
+        problem = "has a key in it, which would be kept for ever; revoke it"
     else:
         return Origin(actor_of(request), message or None)
     raise InvalidRequest([Problem(f"header.{MESSAGE}", problem)])

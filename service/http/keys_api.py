@@ -19,7 +19,7 @@ _NUMBER_MAX_DIGITS = 18
 
 async def create_key(skep: Skep, request: web.Request) -> web.Response:
     """POST /v2/keys: a new key, which this answer shows and nothing else ever will."""
-    document, _body, _yaml = await read_value(request, max_bytes=skep.settings.request_max_bytes)
+    document, _body, _yaml = await read_value(skep, request)
     key, minted = await skep.keys.create(check_new_key(document, now_ms=now_ms()), actor_of(request))
     headers = {**NOT_STORED, "Location": f"{request.path}/{key.id}"}
     return _json({**_shown(key), "key": minted.key}, status=201, headers=headers)

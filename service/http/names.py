@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from service.domain.keys import without_keys
 from service.domain.names import is_function_name, is_workspace_name
 from service.domain.values import shown
 from service.errors import InvalidRequest, Problem
@@ -19,6 +20,9 @@ def workspace_name(request: web.Request) -> str:
     if not _is_workspace_name(name):
         rule = "1 to 63 letters, digits, '_' and '-', the first a letter or digit"
         raise InvalidRequest([Problem("workspace", f"{shown(name)!r} is no workspace name: {rule}")])
+    if name.startswith("sk_") and without_keys(name) != name:
+        # Sent to the wrong place it would be a name from now on, and stand in every log.
+        raise InvalidRequest([Problem("workspace", "is a key, and no workspace may be called like one; revoke it")])
     return name
 
 

@@ -23,7 +23,7 @@ async def read_quotas(skep: Skep, request: web.Request) -> web.Response:
 async def set_quotas(skep: Skep, request: web.Request) -> web.Response:
     """PUT /v2/functions/{workspace}/quotas: the whole override. What is left out is as for every workspace."""
     name = workspace_name(request)
-    document, _body, _yaml = await read_value(request, max_bytes=skep.settings.request_max_bytes)
+    document, _body, _yaml = await read_value(skep, request)
     await skep.quotas.set(name, check_override(document), actor_of(request))
     return await _shown(skep, name)
 

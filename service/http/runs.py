@@ -105,7 +105,7 @@ def _wanted(  # noqa: PLR0913  # which, and what was sent
 async def _json_body(skep: Skep, request: web.Request) -> bytes:
     yaml = is_yaml(request)
     body = await read_body(request, max_bytes=skep.settings.request_max_bytes)
-    return to_json(await parse_aside(body, yaml=True)) if yaml and body else body
+    return to_json(await parse_aside(skep, body, yaml=True)) if yaml and body else body
 
 
 def _parameters(body: RunBody | InlineBody) -> bytes:

@@ -1,5 +1,6 @@
 """What handlers work with: one object for each application, made with it and filled when it starts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from aiohttp import web
@@ -62,6 +63,7 @@ class Skep:
     idempotency: Idempotency
     webhooks: Webhooks
     zygote: Zygote
+    parsers: ThreadPoolExecutor
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -104,7 +104,7 @@ async def _item(volume: Volume, name: str) -> dict[str, Any] | None:
 
 
 async def _value(skep: Skep, request: web.Request) -> tuple[object, bytes, bool]:
-    return await read_value(request, max_bytes=skep.settings.request_max_bytes)
+    return await read_value(skep, request)
 
 
 async def _stored(skep: Skep, request: web.Request) -> Workspace:

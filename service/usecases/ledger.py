@@ -56,10 +56,11 @@ class Ledger:
         """
         name = workspace.name
         signature: Signature | None = None
+        is_new = before is None and self._volume.signature(name) is None
         try:
             async with self._database.writing() as write:
                 await self._notice(write, before)
-                if before is None and self._volume.signature(name) is None:
+                if is_new:
                     # Whoever had the name before may have left some behind, if it was removed from the volume by hand.
                     await secrets.forget(write, name)
                 action = "workspace.deployed" if number is None else "revision.activated"
@@ -75,7 +76,7 @@ class Ledger:
             raise VolumeUnavailable(f"The definition cannot be stored: {error.strerror}.") from error
         except Exception:
             if signature is not None and number is not None and not await self._is_live(workspace, number):
-                await self._put_back(name, before)
+                await self._put_back(name, before, is_new=is_new)
             raise
         return Entry(number, signature)
 
@@ -95,7 +96,7 @@ class Ledger:
             raise VolumeUnavailable(f"The workspace cannot be deleted: {error.strerror}.") from error
         except Exception:
             if deleted:
-                await self._put_back(name, before)
+                await self._put_back(name, before, is_new=False)
             raise
         return deleted
 
@@ -115,12 +116,14 @@ class Ledger:
         except DatabaseUnavailable:
             return False
 
-    async def _put_back(self, name: str, before: Workspace | None) -> None:
-        """The database did not take it in the end: the volume is to have what it had."""
+    async def _put_back(self, name: str, before: Workspace | None, *, is_new: bool) -> None:
+        """The database did not take it in the end: the volume is to have what it had. If that could not be read, what
+        has taken its place stays: it is noticed with the next change.
+        """
         try:
-            if before is None:
+            if is_new:
                 await self._volume.delete(name)
-            else:
+            elif before is not None:
                 await self._volume.write(before)
         except (OSError, SkepError) as error:
             _log.warning("not put back", workspace=name, reason=str(error))

@@ -1,7 +1,7 @@
 """Run a function, or a body once, in the workspace's pool."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from copy import copy
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -11,7 +11,6 @@ import msgspec
 from service.database.secrets import Secrets
 from service.domain.outcome import CodeRefused, Completed, ParametersRefused, Rejected, Returned
 from service.domain.quotas import OwnLimits
-from service.domain.source_lines import pointed
 from service.domain.workspace import Workspace
 from service.errors import (
     CompilationFailed,
@@ -104,7 +103,7 @@ class Run:
         timeout_ms = self._timeout_ms(stored.workspace, function)
         number = self._releases.number_of(workspace, stored.workspace.revision)
         call = Call(run_id, parameters_json, timeout_ms, function, None, key, number)
-        completed = await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
+        completed = await self._run(self._pools.of(workspace), call, stored.signature)
         return completed if self._record is not _nowhere else msgspec.structs.replace(completed, revision=number)
 
     async def inline(  # noqa: PLR0913  # as above
@@ -119,11 +118,11 @@ class Run:
             stored = await self._volume.read(workspace)
         except WorkspaceNotFound as error:
             self._was_not_read(workspace, error)
-            return await self._run(self._pools.of(workspace), call, ABSENT, dict)
+            return await self._run(self._pools.of(workspace), call, ABSENT)
         except SkepError as error:
             self._was_not_read(workspace, error)
             raise
-        return await self._run(self._pools.of(workspace), call, stored.signature, stored.workspace.sources)
+        return await self._run(self._pools.of(workspace), call, stored.signature)
 
     async def _run_revision(self, stored: Stored, call: Call, number: int) -> Completed:
         name = stored.workspace.name
@@ -134,7 +133,7 @@ class Run:
         is_live = workspace.revision == stored.workspace.revision
         pool = self._pools.of(name) if is_live else self._pools.of_revision(name, number)
         version = stored.signature if is_live else Definitions.version_of(workspace)
-        completed = await self._run(pool, call, version, workspace.sources)
+        completed = await self._run(pool, call, version)
         return msgspec.structs.replace(completed, revision=number)
 
     def _timeout_ms(self, workspace: Workspace, function: str, *, revision: int | None = None) -> int:
@@ -155,9 +154,7 @@ class Run:
         except SkepError:
             return None  # whoever needs the workspace says so
 
-    async def _run(
-        self, pool: Pool, call: Call, version: Hashable, sources: Callable[[], Mapping[str, str]]
-    ) -> Completed:
+    async def _run(self, pool: Pool, call: Call, version: Hashable) -> Completed:
         workspace = pool.workspace
         tally = self._metrics.tally(workspace)
         is_large = _is_large(call)
@@ -187,7 +184,8 @@ class Run:
                 case CompilationFailed(errors=errors) as cause:
                     first = errors[0]
                     reason = f"{first.function}, line {first.line}: {first.message}"
-                    raise WorkspaceBroken(workspace, reason, pointed(errors, sources())) from cause
+                    # Without the lines themselves: who may run it need not be shown its code.
+                    raise WorkspaceBroken(workspace, reason, errors) from cause
                 case InvalidRequest() | WorkerDied() as cause:
                     raise WorkspaceBroken(workspace, str(cause)) from cause
                 case cause:

@@ -191,6 +191,20 @@ async def test_no_key_gets_into_the_log(keyed: Keyed) -> None:
         assert secret not in log
 
 
+async def test_a_key_where_it_does_not_belong_is_refused_and_kept_nowhere(keyed: Keyed) -> None:
+    key = _key(keyed, "admin all")
+    document = {"functions": {"f": {"code": "return 1"}}}
+    async with client_of(keyed.skep) as client:
+        named = await call(client, "POST", f"/v2/functions/{key}", bearer(key), document)
+        said = await call(
+            client, "POST", LIST + "/right-place", {**bearer(key), "x-deploy-message": f"by {key}"}, document
+        )
+    for answer in (named, said):
+        assert (answer.status, answer.body["error"]) == (400, "RequestValidationError")
+        assert key not in str(answer.body)
+    assert key[-38:].encode() not in (keyed.skep.folder / "skep.db-wal").read_bytes()
+
+
 async def _log_is_written(skep: Skep) -> None:
     mark = "the-last-line"
     async with client_of(skep) as client:

@@ -251,7 +251,7 @@ async def test_a_database_that_is_broken_leaves_the_volume_alone(volume: Volume,
     assert (await volume.read("w")).workspace == first
 
 
-async def test_what_cannot_be_committed_is_put_back(volume: Volume, database: Database) -> None:
+async def test_what_cannot_be_committed_is_put_back(root: Path, volume: Volume, database: Database) -> None:
     ledger = Ledger(database, volume, keep=5)
     first, second = _workspace("return 1"), _workspace("return 2")
     await ledger.record(first, None, ORIGIN)
@@ -265,6 +265,10 @@ async def test_what_cannot_be_committed_is_put_back(volume: Volume, database: Da
     assert (await volume.read("w")).workspace.revision == first.revision
     rows = await database.rows("SELECT number FROM revisions")
     assert [row["number"] for row in rows] == [1]
+    (root / "w" / "workspace.yaml").write_text("functions: {half")
+    with pytest.raises(sqlite3.IntegrityError):
+        await ledger.record(second, None, ORIGIN)
+    assert (await volume.read("w")).workspace == second  # not nothing, where somebody had edited something
 
 
 async def test_what_a_crash_left_between_the_volume_and_the_database_is_found(
