@@ -38,7 +38,7 @@ async def read_revision(skep: Skep, request: web.Request) -> web.Response:
     _nothing_unknown(request, ())
     revision, definition = await skep.revisions.read(name, number)
     headers = {**etag_header(revision.etag), REVISION: str(number)}
-    return unless_known(request, revision.etag) or represent(request, orjson.loads(definition), headers)
+    return unless_known(request, revision.etag) or await represent(skep, request, orjson.loads(definition), headers)
 
 
 async def diff_revisions(skep: Skep, request: web.Request) -> web.Response:

@@ -35,7 +35,7 @@ async def patch(skep: Skep, request: web.Request) -> web.Response:
     document, _body, yaml = await _value(skep, request)
     deployed = await skep.deploy.patch(name, document, conditions(request), origin_of(request), dry_run=dry_run)
     headers = deployed_headers(deployed, deployed.workspace.revision)
-    return represent(request, deployed.workspace.document, headers, sent_yaml=yaml)
+    return await represent(skep, request, deployed.workspace.document, headers, sent_yaml=yaml)
 
 
 async def read(skep: Skep, request: web.Request) -> web.Response:
@@ -43,7 +43,7 @@ async def read(skep: Skep, request: web.Request) -> web.Response:
     workspace = await _stored(skep, request)
     number = skep.releases.number_of(workspace.name, workspace.revision)
     headers = deployed_headers(Deployed(workspace, number), workspace.revision)
-    return unless_known(request, workspace.revision) or represent(request, workspace.document, headers)
+    return unless_known(request, workspace.revision) or await represent(skep, request, workspace.document, headers)
 
 
 async def delete(skep: Skep, request: web.Request) -> web.Response:
@@ -72,7 +72,7 @@ async def read_function(skep: Skep, request: web.Request) -> web.Response:
     if found is None:
         raise FunctionNotFound(workspace.name, function)
     revision = revision_of(found)
-    return unless_known(request, revision) or represent(request, found, etag_header(revision))
+    return unless_known(request, revision) or await represent(skep, request, found, etag_header(revision))
 
 
 async def delete_function(skep: Skep, request: web.Request) -> web.Response:
