@@ -104,6 +104,15 @@ class Parameter:
         return [_problem(_dotted(path, error), error.message) for error in self.validator.iter_errors(value)]
 
 
+def read_json(parameters_json: bytes) -> Any:
+    """What was sent. Raises: ParametersRefused."""
+    try:
+        return from_json(parameters_json)
+    # The service has checked the syntax, not how large a number is; and the stack is deeper here.
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ParametersRefused([Problem(path="parameters", message=str(error))]) from None
+
+
 class Signature:
     """The parameters of one function, in their author's order."""
 
@@ -115,13 +124,7 @@ class Signature:
 
     def bind_json(self, parameters_json: bytes) -> tuple[dict[str, Any], list[Any]]:
         """The whole mapping and the arguments, from JSON. Raises: ParametersRefused."""
-        try:
-            given = from_json(parameters_json)
-        except (
-            msgspec.DecodeError,
-            RecursionError,
-        ) as error:  # the service checked the syntax; here the stack is deeper
-            raise ParametersRefused([Problem(path="parameters", message=str(error))]) from None
+        given = read_json(parameters_json)
         if not isinstance(given, dict):
             raise ParametersRefused([Problem(path="parameters", message="must be an object")])
         unknown = [name for name in given if name not in self.parameters]

@@ -128,6 +128,9 @@ class Worker:
         except CodeRefused as refused:
             self._refuse(run, protocol.NotCompiled(run=run.number, errors=refused.errors))
             return
+        except ParametersRefused as refused:
+            self._refuse(run, protocol.BadParameters(run=run.number, problems=refused.problems))
+            return
         except (MemoryError, RecursionError) as error:
             self._answer(run, self._ending(run, None, error))
             return

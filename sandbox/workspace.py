@@ -12,7 +12,7 @@ from sandbox import scope
 from sandbox.cache import Cache
 from sandbox.expired import RunExpired
 from sandbox.fetch import Fetch
-from sandbox.parameters import Signature, from_json
+from sandbox.parameters import Signature, read_json
 from sandbox.protocol import CodeError, Load, Problem
 from sandbox.python import bundle
 from sandbox.python.builtins import make_builtins
@@ -97,8 +97,8 @@ class Workspace:
         return made
 
     def inline(self, code: str, parameters_json: bytes) -> tuple[Body, dict[str, Any], list[Any]]:
-        """A body that is run once, with the values it is called with. Raises: CodeRefused."""
-        parameters: dict[str, Any] = from_json(parameters_json)
+        """A body that is run once, with the values it is called with. Raises: CodeRefused, ParametersRefused."""
+        parameters: dict[str, Any] = read_json(parameters_json)
         signature = Signature({name: {} for name in parameters})
         body = self._define(
             compile_body(INLINE, code, tuple(parameters), modules=self._modules, siblings=self.functions)
