@@ -12,7 +12,7 @@ from service.database.owners import Owner
 from service.domain.egress import Rules
 from service.domain.jobs import Job, JobQueue
 from service.domain.outcome import Completed, Outcome
-from service.errors import SkepError
+from service.errors import SkepError, WorkspaceNotFound
 from service.http.problems import error_json, failure_json
 from service.http.run_modes import lost
 from service.http.skep import Skep
@@ -97,10 +97,12 @@ def _explain(ended: Outcome | SkepError) -> bytes:
 
 
 async def _network_of(skep: Skep, workspace: str) -> Rules | None:
+    """The rules of one that was deleted hold on: its last runs may still have something to tell."""
     try:
         return (await skep.volume.read(workspace)).workspace.network
-    except SkepError:
-        return None
+    except WorkspaceNotFound:
+        newest = await skep.revisions.newest(workspace)
+        return None if newest is None else (await skep.revisions.to_run(workspace, newest)).network
 
 
 async def _secret(skep: Skep) -> bytes:

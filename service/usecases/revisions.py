@@ -102,6 +102,11 @@ class Revisions:
                 self._parsed[key] = parsed
         return parsed.workspace
 
+    async def newest(self, workspace: str) -> int | None:
+        """The number of the last one, also where the workspace was deleted. Raises: DatabaseUnavailable."""
+        found, _ = await revisions.page(self._database, workspace, before=2**31, limit=1)
+        return found[0].number if found else None
+
     def bundle(self, key: str, version: Hashable) -> bytes:
         """What was compiled from one, or nothing."""
         return self._bundles.get((key, version), b"")

@@ -23,7 +23,7 @@ from service.domain.egress import Rules
 from service.domain.fetching import Allowance, Budget, Fetcher, FetchRequest, Response
 from service.domain.signing import HEADER, secret_of, sign
 from service.domain.times import now_ms
-from service.errors import DatabaseUnavailable
+from service.errors import DatabaseUnavailable, SkepError
 from service.usecases.job_endings import Ending
 from service.usecases.run_view import told
 
@@ -39,7 +39,7 @@ PART_MAX_BYTES: Final = 256 * 1024
 LOOK_EVERY_S: Final = 1.0
 
 NetworkOf = Callable[[str], Awaitable[Rules | None]]
-"""The rules a workspace has of its own, of what it may reach."""
+"""The rules a workspace has of its own, of what it may reach. Raises: SkepError."""
 
 _log = structlog.get_logger()
 
@@ -175,9 +175,13 @@ class Webhooks:
             self._wake.set()
 
     async def _send(self, run_id: str, workspace: str, url: str, body: bytes) -> bool:
+        try:
+            network = await self._network_of(workspace)
+        except SkepError:
+            return False  # what it may reach is not known now
         request = FetchRequest(
             workspace=workspace,
-            network=await self._network_of(workspace),
+            network=network,
             run_id=run_id,
             method="POST",
             url=url,
