@@ -23,7 +23,8 @@ UNKNOWN_S: Final = 2.0
 """So long after its end a run may take to be found in the history; one that never began is not."""
 WRITE_TIMEOUT_S: Final = 30.0
 """A reader that takes nothing for so long is let go."""
-CHUNK_BYTES: Final = 64 * 1024
+CHUNK_BYTES: Final = 8 * 1024
+"""So much for one reader, and then it is another one's turn."""
 _entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -124,14 +125,20 @@ class EventStream(web.StreamResponse):
     async def _send(self, entries: Sequence[bytes]) -> None:
         """Send those that it does not have."""
         while self._sent < len(entries):
-            chunk = bytearray()
-            while self._sent < len(entries) and len(chunk) < CHUNK_BYTES:
-                entry = entries[self._sent]
-                self._sent += 1
-                if b"\n" in entry or b"\r" in entry:
-                    entry = orjson.dumps(orjson.loads(entry))
-                chunk += b"id: %d\nevent: log\ndata: %b\n\n" % (self._sent, entry)
-            await self._write(bytes(chunk))
+            async with self._skep.followers.turn:
+                await asyncio.sleep(0)
+                chunk = self._chunk(entries)
+            await self._write(chunk)
+
+    def _chunk(self, entries: Sequence[bytes]) -> bytes:
+        chunk = bytearray()
+        while self._sent < len(entries) and len(chunk) < CHUNK_BYTES:
+            entry = entries[self._sent]
+            self._sent += 1
+            if b"\n" in entry or b"\r" in entry:
+                entry = orjson.dumps(orjson.loads(entry))
+            chunk += b"id: %d\nevent: log\ndata: %b\n\n" % (self._sent, entry)
+        return bytes(chunk)
 
     async def _write(self, data: bytes) -> None:
         self._quiet_s = 0.0

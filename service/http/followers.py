@@ -1,8 +1,12 @@
 """How many follow the logs of runs."""
 
+import asyncio
+from typing import Final
 from weakref import WeakSet
 
 from service.errors import TooMany
+
+AT_ONCE: Final = 16
 
 
 class Followers:
@@ -11,6 +15,10 @@ class Followers:
     def __init__(self, most: int) -> None:
         self._most = most
         self._streams: WeakSet[object] = WeakSet()
+        self.turn = asyncio.Semaphore(AT_ONCE)
+        """Held by who is about to send: all readers of a run hear of an entry at the same time, and nobody else would
+        be served until the last of them had it.
+        """
 
     def come(self, stream: object) -> None:
         """One more. Raises: TooMany."""
