@@ -1,11 +1,13 @@
 """Fixtures of the integration tests."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from service.storage.workspaces import Volume
+from tests.integration.receiver import Receiver, receiving
 from tests.integration.volumes import MAX_BYTES
 from tests.keyed import Keyed, running_keyed
 from tests.origin import Origin, running_origin
@@ -81,6 +83,42 @@ def counted_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
     settings = {"LOG_LEVEL": "debug", "REQUEST_MAX_SIZE": "10kb"}
     with running_skep(tmp_path_factory.mktemp("counted"), settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def jobs_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
+    """Has few places for accepted runs and for those who follow them, and signs what it tells of them."""
+    settings = {
+        "EGRESS_ALLOW": "127.0.0.1:*",
+        "FOLLOWERS_MAX": 4,
+        "JOBS_CONCURRENCY": 2,
+        "JOBS_MAX": 40,
+        "RUNS_MAX": 64,
+        "WEBHOOK_SECRET": "a secret of sixteen characters",
+    }
+    with running_skep(tmp_path_factory.mktemp("jobs"), settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def two_skeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Skep, Skep]]:
+    """Two on one volume and one database; the folder of the first is that of both."""
+    shared = tmp_path_factory.mktemp("shared")
+    settings = {
+        "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": shared / "functions",
+        "DATABASE_PATH": shared / "skep.db",
+    }
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(running_skep(tmp_path_factory.mktemp(name), settings)) for name in ("one", "other")
+        )
+        yield Skep(one.process, one.url, shared), other
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -10,9 +10,8 @@ import aiohttp
 import pytest
 
 from tests.origin import Origin
-from tests.skep import Client, Skep, client_of, running_skep
+from tests.skep import Client, Skep, client_of
 
-SETTINGS = {"EGRESS_ALLOW": "127.0.0.1:*", "JOBS_CONCURRENCY": 1, "FOLLOWERS_MAX": 4}
 ASYNC = {"Prefer": "respond-async"}
 SAYING = {
     "code": "print('one'); print('two')\nawait fetch(url + '?' + context.run_id)\nprint('three'); return 3",
@@ -21,15 +20,9 @@ SAYING = {
 Event = tuple[str | None, str, Any]
 
 
-@pytest.fixture(scope="module")
-def following_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
-    with running_skep(tmp_path_factory.mktemp("following"), SETTINGS) as running:
-        yield running
-
-
 @pytest.fixture
-async def client(following_skep: Skep) -> AsyncIterator[Client]:
-    async with client_of(following_skep) as client:
+async def client(jobs_skep: Skep) -> AsyncIterator[Client]:
+    async with client_of(jobs_skep) as client:
         yield client
 
 
@@ -117,8 +110,9 @@ async def test_who_follows_a_run_that_waits_hears_it_when_it_begins(
     client: Client, workspace: str, origin: Origin
 ) -> None:
     await client.deploy(workspace, {"say": SAYING})
-    first = await accept(client, workspace, url=f"{origin.url}/together")
-    await origin.hanging.acquire()
+    first, _ = [await accept(client, workspace, url=f"{origin.url}/together") for _ in range(2)]
+    for _ in range(2):
+        await origin.hanging.acquire()
     second = await accept(client, workspace, url=f"{origin.url}/echo")
     assert await logs_of(client, workspace, second) == []
     async with following(client, workspace, second) as reader:

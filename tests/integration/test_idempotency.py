@@ -2,32 +2,21 @@
 
 import asyncio
 import contextlib
-import signal
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, closing
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.origin import Origin
-from tests.skep import Answer, Client, Skep, client_of, running_skep
+from tests.skep import Answer, Client, Skep, client_of
 
-SETTINGS = {"EGRESS_ALLOW": "127.0.0.1:*", "SHUTDOWN_GRACE_PERIOD": 500}
 COUNTING = {"code": "cache['n'] = cache.get('n', 0) + 1; return cache['n']"}
 HANG = {"code": "await fetch(url)", "parameters": {"url": {"type": "string", "required": True}}}
 
 
-@pytest.fixture(scope="module")
-def once_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
-    with running_skep(tmp_path_factory.mktemp("once"), SETTINGS) as running:
-        yield running
-
-
 @pytest.fixture
-async def client(once_skep: Skep) -> AsyncIterator[Client]:
-    async with client_of(once_skep) as client:
+async def client(jobs_skep: Skep) -> AsyncIterator[Client]:
+    async with client_of(jobs_skep) as client:
         yield client
 
 
@@ -153,49 +142,3 @@ async def test_an_answer_that_is_too_large_is_told_of(client: Client, workspace:
     again = await ask(client, workspace, "large", "key")
     assert (again.status, again.body["error"]) == (409, "ConflictError")
     assert again.body["details"] == {"run_id": first.headers["x-run-id"]}
-
-
-async def test_two_services_on_one_database_run_it_once_and_a_restart_changes_nothing(
-    tmp_path: Path, origin: Origin
-) -> None:
-    url = {"url": f"{origin.url}/together"}
-    with ExitStack() as stack:
-        one, two = (_service(stack, tmp_path, name) for name in ("one", "two"))
-        async with client_of(one) as here, client_of(two) as there:
-            await here.deploy("shared", {"hang": HANG})
-            asked = [
-                asyncio.create_task(ask(client, "shared", "hang", "key", parameters=url)) for client in (here, there)
-            ]
-            await origin.hanging.acquire()
-            origin.release.set()
-            first, second = await asyncio.gather(*asked)
-            assert (first.status, first.body) == (200, second.body)
-            assert len(origin.requests) == 1
-            origin.release.clear()
-            lost = asyncio.create_task(ask(there, "shared", "hang", "other", parameters=url))
-            await origin.hanging.acquire()
-            two.process.send_signal(signal.SIGKILL)
-            two.process.wait()
-            with contextlib.suppress(Exception):
-                await lost
-            # Nobody knows how far it came, and it is not run again.
-            for _ in range(2):
-                answer = await ask(here, "shared", "hang", "other", parameters=url)
-                assert (answer.status, answer.body["error"]) == (502, "WorkerLost")
-                assert answer.headers["Idempotency-Replayed"] == "true"
-            assert len(origin.requests) == 2
-    with ExitStack() as stack:
-        async with client_of(_service(stack, tmp_path, "one")) as later:
-            again = await ask(later, "shared", "hang", "key", parameters=url)
-            assert (again.status, again.body) == (200, first.body)
-    with closing(sqlite3.connect(tmp_path / "one" / "skep.db")) as database:
-        assert database.execute("SELECT count(*) FROM idempotency").fetchone() == (2,)
-
-
-def _service(stack: ExitStack, folder: Path, name: str) -> Skep:
-    (folder / name).mkdir(exist_ok=True)
-    shared = {
-        "DATABASE_PATH": folder / "one" / "skep.db",
-        "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": folder / "functions",
-    }
-    return stack.enter_context(running_skep(folder / name, {**SETTINGS, **shared}))

@@ -1,22 +1,15 @@
 """Runs that are accepted now and run later, and runs that are called off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.origin import Origin
-from tests.skep import Answer, Client, Skep, client_of, running_skep
+from tests.skep import Answer, Client, Skep, client_of
 
 ASYNC = {"Prefer": "respond-async"}
-SETTINGS = {"EGRESS_ALLOW": "127.0.0.1:*", "JOBS_CONCURRENCY": 2, "JOBS_MAX": 40, "RUNS_MAX": 64}
-
-
-@pytest.fixture(scope="module")
-def jobs_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
-    with running_skep(tmp_path_factory.mktemp("jobs"), SETTINGS) as running:
-        yield running
 
 
 @pytest.fixture

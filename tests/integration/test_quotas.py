@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,17 +272,15 @@ async def test_no_more_workspaces_are_created_than_the_operator_allows(skep: Ske
 
 
 async def test_an_override_is_that_of_every_service_on_the_database_and_a_bucket_of_each(
-    skep: Skep, client: Client, tmp_path: Path
+    two_skeps: tuple[Skep, Skep],
 ) -> None:
-    await client.deploy("both", FUNCTIONS)
-    await set_quotas(client, "both", runs_per_minute=2)
-    shared = {"DATABASE_PATH": skep.folder / "skep.db", "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": skep.functions}
-    with running_skep(tmp_path, shared) as second:
-        async with client_of(second) as other:
-            assert (await quotas(other, "both"))["overridden"] == ["runs_per_minute"]
-            for each in (client, other):
-                assert [(await each.run("both", "one")).status for _ in range(3)] == [200, 200, 429]
-            await set_quotas(client, "both", runs_per_minute=3)
-            assert rate(await other.run("both", "one"))[:2] == (3, 0)
-            await other.call("DELETE", "/v2/functions/both/quotas")
-            assert "RateLimit-Limit" not in (await client.run("both", "one")).headers
+    async with client_of(two_skeps[0]) as one, client_of(two_skeps[1]) as other:
+        await one.deploy("both", FUNCTIONS)
+        await set_quotas(one, "both", runs_per_minute=2)
+        assert (await quotas(other, "both"))["overridden"] == ["runs_per_minute"]
+        for each in (one, other):
+            assert [(await each.run("both", "one")).status for _ in range(3)] == [200, 200, 429]
+        await set_quotas(one, "both", runs_per_minute=3)
+        assert rate(await other.run("both", "one"))[:2] == (3, 0)
+        await other.call("DELETE", "/v2/functions/both/quotas")
+        assert "RateLimit-Limit" not in (await one.run("both", "one")).headers

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.integration.secret_calls import SECRET, deployed, next_name, set_secret
-from tests.skep import Client, Skep, client_of, running_skep
+from tests.skep import Client, Skep, client_of
 
 
 def files_of(skep: Skep, workspace: str) -> list[Path]:
@@ -173,15 +173,13 @@ async def test_definitions_and_bundles_have_no_secrets(client: Client, skep: Ske
     assert not [path for path in files_of(skep, workspace) if b"in-no-definition" in path.read_bytes()]
 
 
-async def test_two_services_on_one_database_agree(client: Client, skep: Skep, tmp_path: Path) -> None:
-    workspace = await deployed(client, A="first")
-    shared = {"DATABASE_PATH": skep.folder / "skep.db", "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": skep.functions}
-    with running_skep(tmp_path, shared) as second:
-        async with client_of(second) as other:
-            for number in range(3):
-                await set_secret(client, workspace, "A", f"of-one-{number}")
-                assert (await other.run(workspace, "f")).result == {"A": f"of-one-{number}"}
-                await set_secret(other, workspace, "A", f"of-the-other-{number}")
-                assert (await client.run(workspace, "f")).result == {"A": f"of-the-other-{number}"}
-            await other.call("DELETE", f"/v2/functions/{workspace}/secrets/A")
-            assert (await client.run(workspace, "f")).result == {}
+async def test_two_services_on_one_database_agree(two_skeps: tuple[Skep, Skep]) -> None:
+    async with client_of(two_skeps[0]) as client, client_of(two_skeps[1]) as other:
+        workspace = await deployed(client, A="first")
+        for number in range(3):
+            await set_secret(client, workspace, "A", f"of-one-{number}")
+            assert (await other.run(workspace, "f")).result == {"A": f"of-one-{number}"}
+            await set_secret(other, workspace, "A", f"of-the-other-{number}")
+            assert (await client.run(workspace, "f")).result == {"A": f"of-the-other-{number}"}
+        await other.call("DELETE", f"/v2/functions/{workspace}/secrets/A")
+        assert (await client.run(workspace, "f")).result == {}

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import pytest
 
 from service.storage.workspaces import Volume
 from tests.integration.volumes import MAX_BYTES
-from tests.skep import Client, Skep, client_of, running_skep
+from tests.skep import Client, Skep, client_of
 
 CHANGES = 24
 HOLDER = """
@@ -32,20 +32,6 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture(scope="module")
-def skeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Skep, Skep]]:
-    shared = tmp_path_factory.mktemp("shared")
-    settings = {
-        "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": shared / "functions",
-        "DATABASE_PATH": shared / "skep.db",
-    }
-    with ExitStack() as stack:
-        one, other = (
-            stack.enter_context(running_skep(tmp_path_factory.mktemp(name), settings)) for name in ("one", "other")
-        )
-        yield Skep(one.process, one.url, shared), other
-
-
 class Clients(NamedTuple):
     """Of each service."""
 
@@ -54,8 +40,8 @@ class Clients(NamedTuple):
 
 
 @pytest.fixture
-async def clients(skeps: tuple[Skep, Skep]) -> AsyncIterator[Clients]:
-    async with client_of(skeps[0]) as one, client_of(skeps[1]) as other:
+async def clients(two_skeps: tuple[Skep, Skep]) -> AsyncIterator[Clients]:
+    async with client_of(two_skeps[0]) as one, client_of(two_skeps[1]) as other:
         yield Clients(one, other)
 
 
@@ -137,8 +123,8 @@ def _holder(folder: Path, workspace: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-async def test_a_service_that_is_killed_holds_nobody_up(skeps: tuple[Skep, Skep], clients: Clients) -> None:
-    folder = skeps[0].functions
+async def test_a_service_that_is_killed_holds_nobody_up(two_skeps: tuple[Skep, Skep], clients: Clients) -> None:
+    folder = two_skeps[0].functions
     with _holder(folder, "held") as holder:
         deploy = asyncio.create_task(clients.one.deploy("held", {"f": "return 1"}))
         assert (await clients.other.deploy("another", {"f": "return 1"})).status == 200

@@ -3,87 +3,28 @@
 import asyncio
 import hashlib
 import hmac
-import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.skep import Client, Skep, client_of, running_skep
+from tests.integration.receiver import Receiver, delivered
+from tests.skep import Client, Skep, client_of
 
-SETTINGS = {"EGRESS_ALLOW": "127.0.0.1:*", "WEBHOOK_SECRET": "a secret of sixteen characters"}
 ASYNC = {"Prefer": "respond-async"}
 
 
-@dataclass
-class Receiver:
-    """Takes callbacks, with the answers it is told to give; 200 when there are no more."""
-
-    url: str = ""
-    answers: list[web.Response] = field(default_factory=list)
-    came: "asyncio.Queue[tuple[dict[str, str], bytes]]" = field(default_factory=asyncio.Queue)
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.came.put_nowait((dict(request.headers), await request.read()))
-        return self.answers.pop(0) if self.answers else web.Response()
-
-    async def next(self) -> tuple[dict[str, str], dict[str, Any], bytes]:
-        async with asyncio.timeout(20):
-            headers, body = await self.came.get()
-        return headers, json.loads(body), body
-
-
-@asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    receiver, app = Receiver(), web.Application()
-    app.router.add_post("/{path:.*}", receiver.take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/done"
-        yield receiver
-    finally:
-        await runner.cleanup()
-
-
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
-
-
-@pytest.fixture(scope="module")
-def calling_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
-    with running_skep(tmp_path_factory.mktemp("calling"), SETTINGS) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(calling_skep: Skep) -> AsyncIterator[Client]:
-    async with client_of(calling_skep) as client:
+async def client(jobs_skep: Skep) -> AsyncIterator[Client]:
+    async with client_of(jobs_skep) as client:
         yield client
 
 
 async def accept(client: Client, workspace: str, code: str, callback: object) -> Any:
     body = {"code": code, "callback": callback}
     return await client.call("POST", f"/v2/functions/{workspace}/run", json=body, headers=ASYNC)
-
-
-async def delivered(client: Client, workspace: str, run_id: str, wanted: str) -> int:
-    """The attempts it took."""
-    async with asyncio.timeout(20):
-        while True:
-            run = (await client.call("GET", f"/v2/functions/{workspace}/runs/{run_id}")).body
-            if run["callback"]["status"] == wanted:
-                attempts: int = run["callback"]["attempts"]
-                return attempts
-            await asyncio.sleep(0.02)
 
 
 async def test_the_end_of_a_run_is_told_and_signed(client: Client, workspace: str, receiver: Receiver) -> None:
@@ -136,18 +77,3 @@ async def test_a_callback_goes_nowhere_that_functions_may_not_go(
                 break
             await asyncio.sleep(0.02)
     assert receiver.came.empty()
-
-
-async def test_one_that_is_still_to_be_sent_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
-    receiver.answers = [web.Response(status=500)]
-    with running_skep(tmp_path, SETTINGS) as skep:
-        async with client_of(skep) as client:
-            run_id = (await accept(client, "restarted", "return 42", receiver.url)).body["id"]
-            await receiver.next()
-            skep.process.kill()
-            skep.process.wait()
-    with running_skep(tmp_path, SETTINGS) as skep:
-        async with client_of(skep) as client:
-            _, told, _ = await receiver.next()
-            assert (told["id"], told["result"]) == (run_id, 42)
-            assert await delivered(client, "restarted", run_id, "delivered") >= 1
