@@ -22,6 +22,8 @@ from service.errors import DatabaseUnavailable, DatabaseUnusable
 
 Parameters = Sequence[Any]
 Announce = Callable[[int], Awaitable[None]]
+FAILURES = (sqlite3.Error, OSError, DatabaseUnusable)
+"""Of a database that is opened and asked."""
 
 _log = structlog.get_logger()
 
@@ -123,7 +125,7 @@ class Database:
                 write = Writing(connection)
                 await _finish(connection.execute("BEGIN IMMEDIATE"))
             try:
-                with self._watched("writing", held):
+                with self._watched("writing", held, (sqlite3.Error,)):
                     yield write
                     await _finish(connection.execute("COMMIT"))
                 self._works("writing")
@@ -158,12 +160,12 @@ class Database:
             await write.execute("PRAGMA user_version = 0")
 
     @contextmanager
-    def _watched(self, what: str, held: Held) -> Iterator[None]:
+    def _watched(self, what: str, held: Held, failures: tuple[type[Exception], ...] = FAILURES) -> Iterator[None]:
         try:
             yield
         except sqlite3.IntegrityError:
             raise  # what was asked for contradicts what is there: for whoever has asked
-        except (sqlite3.Error, OSError, DatabaseUnusable) as error:
+        except failures as error:
             held.doubt()
             if what not in self._troubles:
                 _log.warning("database failed", path=str(self.path), what=what, reason=str(error))
