@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Direct:
-    """One connection, opened when it is first used. Not durable: a commit survives the service, not the machine."""
+    """One connection. Not durable: a commit survives the service, not the machine."""
 
     def __init__(self, path: Path, *, name: str, busy_timeout_s: float, pragmas: tuple[str, ...] = ()) -> None:
         self._path = path
@@ -37,8 +37,12 @@ class Direct:
         self._identity: tuple[int, int] | None = None
 
     def open(self) -> None:
-        """Start the thread."""
+        """Start the thread, and connect there: what a service holds is the same from its start on.
+
+        Where that fails, whoever asks for something is told so.
+        """
         self._thread = started_threads(1, name=self._name)
+        self._thread.submit(self._do, _look_at)
 
     async def close(self) -> None:
         """Let go when what was asked for is done. May be called again."""
@@ -90,3 +94,8 @@ class Direct:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+
+
+def _look_at(connection: sqlite3.Connection) -> None:
+    """The log beside the file is not opened before something is read."""
+    connection.execute("PRAGMA schema_version").fetchone()
