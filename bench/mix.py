@@ -22,6 +22,7 @@ GUEST_RUNS: Final = 4
 HEAVY: Final = ("big_json", "big_result", "big_parameter", "big_sort")
 """Of the ordinary functions; the soak that runs only those has them, too."""
 BEGUN_TIMEOUT_S: Final = 10.0
+SEEN_WITHIN_S: Final = 1.0
 _POLL_S: Final = 0.02
 _COUNT: Final = "cache['n'] = cache.get('n', 0) + 1\nreturn cache['n']"
 _HOLD: Final = (
@@ -124,19 +125,31 @@ class Mix:
 
     async def _leave(self, number: int) -> None:
         """Leave when the run is under way, and see that it ends."""
-        held = asyncio.create_task(self._caller.run(LEFT, "hold", n=number))
-        if await self._until(number, held, is_held=True):
+        give_up_at = self._caller.now() + BEGUN_TIMEOUT_S
+        while True:
+            held = asyncio.create_task(self._caller.run(LEFT, "hold", n=number))
+            is_seen = await self._until(number, held, is_held=True, within_s=SEEN_WITHIN_S)
+            if held.done():
+                # Its worker is gone, and it must have been told.
+                self._judge("leaves", LEFT, await held, is_right=False)
+                return
             held.cancel()
             await asyncio.wait([held])
-            self._ledger.seen["leaves: left"] += 1
-            await self._until(number, None, is_held=False)
-        else:
-            # Its worker is gone, and it must have been told.
-            self._judge("leaves", LEFT, await held, is_right=False)
+            if is_seen:
+                self._ledger.seen["leaves: left"] += 1
+                if not await self._until(number, None, is_held=False, within_s=BEGUN_TIMEOUT_S):
+                    self._ledger.violate("left, and not ended", f"run {number} of {LEFT}")
+                return
+            # Its worker had to make room for others: it goes on there, while who asks for it is sent to another.
+            if self._caller.now() >= give_up_at:
+                self._ledger.violate("not begun", f"run {number} of {LEFT}")
+                return
 
-    async def _until(self, number: int, held: "asyncio.Task[Reply | None] | None", *, is_held: bool) -> bool:
-        """Ask until the run has begun, or until nothing is left of it; False if it was answered meanwhile."""
-        give_up_at = self._caller.now() + BEGUN_TIMEOUT_S
+    async def _until(
+        self, number: int, held: "asyncio.Task[Reply | None] | None", *, is_held: bool, within_s: float
+    ) -> bool:
+        """Ask until the run has begun, or until nothing is left of it; False if it was not seen, or answered."""
+        give_up_at = self._caller.now() + within_s
         while self._caller.now() < give_up_at:
             reply = await self._caller.run(LEFT, "is_held", n=number)
             is_right = reply is not None and isinstance(reply.result, bool)
@@ -144,10 +157,9 @@ class Mix:
             if reply is not None and reply.result is is_held:
                 return True
             if held is not None and held.done():
-                return False
+                break
             await asyncio.sleep(_POLL_S)
-        self._ledger.violate("left, and not ended" if held is None else "not begun", f"run {number} of {LEFT}")
-        return held is None or not held.done()
+        return False
 
     async def _change_guest(self, number: int) -> None:
         """One change of a workspace that comes and goes, with runs of it before, during and after."""
