@@ -221,7 +221,7 @@ async def test_a_service_without_the_key_runs_and_says_so_and_the_command_change
     with running_skep(tmp_path) as skep:
         async with client_of(skep) as client:
             assert (await client.call("GET", "/sys/ready")).body == {
-                "status": "ready", "secrets": "unreadable: the log says why",
+                "status": "ready", "database": "ok", "secrets": "unreadable: the log says why",
             }  # fmt: skip
             refused = await client.run("w", "f")
             assert (refused.status, refused.body["error"]) == (503, "ServiceUnavailable")
@@ -230,7 +230,7 @@ async def test_a_service_without_the_key_runs_and_says_so_and_the_command_change
             assert [line for line in skep.log_lines() if line["event"] == "secrets unreadable"]
             aside.rename(key_file)
             assert (await client.run("w", "f")).result == {"A": "value"}
-            assert (await client.call("GET", "/sys/ready")).body == {"status": "ready"}
+            assert (await client.call("GET", "/sys/ready")).body == {"status": "ready", "database": "ok"}
             command = [sys.executable, "-m", "service", "secrets", "rotate"]
             environment = {"DATABASE_PATH": str(tmp_path / "skep.db")}
             done = subprocess.run(  # noqa: ASYNC221  # nothing else happens meanwhile
