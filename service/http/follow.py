@@ -25,6 +25,10 @@ WRITE_TIMEOUT_S: Final = 30.0
 """A reader that takes nothing for so long is let go."""
 CHUNK_BYTES: Final = 8 * 1024
 """So much for one reader, and then it is another one's turn."""
+EVENTS: Final = "text/event-stream"
+LAST_EVENT_ID: Final = "Last-Event-ID"
+EVENT_ID_MAX_DIGITS: Final = 9
+"""More than any run says."""
 _entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -43,7 +47,7 @@ class EventStream(web.StreamResponse):
 
     def __init__(self, skep: Skep, workspace: str, run_id: str, *, after: int) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self.content_type = "text/event-stream"
+        self.content_type = EVENTS
         self.charset = "utf-8"
         self._skep = skep
         self._workspace = workspace
@@ -168,9 +172,9 @@ def _asked(request: web.Request) -> tuple[bool, int]:
     given = request.query.get("follow", "0")
     if given not in {"0", "1"}:
         problems.append(Problem("query.follow", "must be 0 or 1"))
-    last = request.headers.get("Last-Event-ID", "0")
-    if not (last.isascii() and last.isdigit() and len(last) < 10):  # noqa: PLR2004  # more than any run says
-        problems.append(Problem("headers.Last-Event-ID", "must be the number of an event"))
+    last = request.headers.get(LAST_EVENT_ID, "0")
+    if not (last.isascii() and last.isdigit() and len(last) <= EVENT_ID_MAX_DIGITS):
+        problems.append(Problem(f"headers.{LAST_EVENT_ID}", "must be the number of an event"))
     if problems:
         raise InvalidRequest(problems)
     return given == "1", int(last)

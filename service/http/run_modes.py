@@ -110,6 +110,7 @@ def lost(run_id: str) -> Answer:
         "error": "WorkerLost",
         "message": "The service ended while this run was under way; nobody knows how far it came.",
         "details": {"reason": "the service ended", "run_id": run_id},
+        "logs": [],
     }
     return Answer(502, {"x-run-id": run_id}, orjson.dumps(body))
 

@@ -25,7 +25,7 @@ LOOK_S: Final = 0.05
 
 
 async def read_run(skep: Skep, request: web.Request) -> web.Response:
-    """GET /v2/functions/{workspace}/runs/{id}."""
+    """GET /v2/functions/{workspace}/runs/{id}: one run, from the moment it is asked for."""
     workspace, run_id = workspace_name(request), request.match_info["id"]
     body = await _unfinished(skep, workspace, run_id)
     if body is None:

@@ -45,6 +45,13 @@ def write_yaml(_context: Any, value: Any) -> bytes:
     return value if isinstance(value, bytes) else dump_yaml(value)
 
 
+schemathesis.openapi.format(
+    "preferences", st.sampled_from(["respond-async", "return=minimal, respond-async; x", "wait=9"])
+)
+schemathesis.openapi.format(
+    "idempotency-key", st.one_of(st.sampled_from(["again", '"again"']), st.from_regex(r"[!-~]{2,40}", fullmatch=True))
+)
+schemathesis.openapi.format("callback-url", st.sampled_from(["http://127.0.0.1:9/done", "http://192.0.2.1/"]))
 schemathesis.openapi.format("python", st.sampled_from(BODIES))
 schemathesis.openapi.format("python-identifier", _names)
 schemathesis.openapi.format("entity-tags", st.sampled_from(["*", '"0"', 'W/"0", "1"']))

@@ -53,10 +53,10 @@ def definition_schemas() -> dict[str, Any]:
     }
 
 
-def schema_of_struct(struct: type[msgspec.Struct], like: Kind = _NO_KIND) -> dict[str, Any]:
+def schema_of_struct(struct: type[msgspec.Struct], like: Kind = _NO_KIND, **known: dict[str, Any]) -> dict[str, Any]:
     """A body that is decoded into a struct. What is kept raw is an object, which its handler checks.
 
-    `like`: text that has the name of one of its fields is what that field is.
+    `like`: text that has the name of one of its fields is what that field is. `known`: fields by their names.
     """
     fields = msgspec.structs.fields(struct)
     of_types: Mapping[Any, dict[str, Any]] = {
@@ -67,7 +67,9 @@ def schema_of_struct(struct: type[msgspec.Struct], like: Kind = _NO_KIND) -> dic
     return {
         "type": "object",
         "properties": {
-            field.encode_name: _of_check(like.fields[field.encode_name])
+            field.encode_name: known[field.encode_name]
+            if field.encode_name in known
+            else _of_check(like.fields[field.encode_name])
             if field.type is str and field.encode_name in like.fields
             else of_types[field.type]
             for field in fields

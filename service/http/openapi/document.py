@@ -78,7 +78,10 @@ class Builder:
         for status, success in described.answers.items():
             made[str(status)] = {"description": success.description, "headers": response_headers(success.headers)}
             if success.schema is not None:
-                made[str(status)]["content"] = {media: {"schema": success.schema} for media in success.media_types}
+                made[str(status)]["content"] = {
+                    **{media: {"schema": success.schema} for media in success.media_types},
+                    **{media: {"schema": {"type": "string"}} for media in success.text_types},
+                }
         for status, codes in failures_of(route, described, has_keys=self._has_keys).items():
             name = response_name(codes)
             self._responses[name] = response(status, codes)

@@ -9,6 +9,7 @@ import msgspec
 from service import errors
 from service.domain import outcome as outcomes
 from service.domain.access import Need
+from service.domain.record import FINISHED
 from service.http.openapi.headers import response_headers
 from service.http.openapi.operation import Operation, ref
 from service.http.problems import JSON, QUEUE_FULL, RESPONSES, Answer
@@ -20,6 +21,10 @@ _UNAUTHENTICATED: Final = 401
 
 _TEXT: Final = {"type": "string"}
 _WHOLE: Final = {"type": "integer"}
+_OF_RUNS: Final[Collection[tuple[str, str, dict[str, Any]]]] = (
+    ("logs", "logs", {"type": "array", "items": ref("LogEntry")}),
+    ("duration_ms", "duration", {"type": "number", "description": "Milliseconds in the worker."}),
+)
 _CODE_ERRORS: Final = {"type": "array", "items": ref("CodeError")}
 _DETAILS: Final[Mapping[str, Mapping[str, Any]]] = {
     "RequestValidationError": {"type": "array", "items": ref("Problem")},
@@ -29,7 +34,12 @@ _DETAILS: Final[Mapping[str, Mapping[str, Any]]] = {
         "properties": {"type": _TEXT, "function": _TEXT, "line": _WHOLE, "traceback": _TEXT},
         "required": ["type", "function", "line", "traceback"],
     },
-    "WorkerLost": {"type": "object", "properties": {"reason": _TEXT}, "required": ["reason"]},
+    "ConflictError": {
+        "type": "object",
+        "properties": {"status": {"type": "string", "enum": FINISHED}, "run_id": _TEXT},
+        "description": "How the run ended, or which one has had this key.",
+    },
+    "WorkerLost": {"type": "object", "properties": {"reason": _TEXT, "run_id": _TEXT}, "required": ["reason"]},
     "ServiceUnavailable": {
         "type": "object",
         "properties": {"errors": _CODE_ERRORS, "reason": _TEXT, "crashes": _WHOLE},
@@ -100,12 +110,13 @@ def _envelope(code: str, kinds: Collection[type]) -> dict[str, Any]:
     }
     required = ["error", "message"]
     # Runs that began tell what they logged, and how long they took where the worker could say.
-    for kind in kinds:
-        fields = {field.name for field in msgspec.structs.fields(kind)} if issubclass(kind, msgspec.Struct) else set()
-        if "logs" in fields:
-            properties["logs"] = {"type": "array", "items": ref("LogEntry")}
-            required.append("logs")
-        if "duration_ms" in fields:
-            properties["duration"] = {"type": "number", "description": "Milliseconds in the worker."}
-            required.append("duration")
+    fields = [
+        {field.name for field in msgspec.structs.fields(kind)} if issubclass(kind, msgspec.Struct) else set()
+        for kind in kinds
+    ]
+    for field, name, schema in _OF_RUNS:
+        having = [field in of_kind for of_kind in fields]
+        if any(having):
+            properties[name] = schema
+            required += [name] if all(having) else []
     return {"type": "object", "properties": properties, "required": required}

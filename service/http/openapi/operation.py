@@ -19,6 +19,8 @@ class Success:
     description: str
     schema: Schema | None = None
     media_types: Collection[str] = (JSON,)
+    text_types: Collection[str] = ()
+    """Others in which the same may be asked for, and which the schema says nothing of."""
     headers: Collection[str] = ()
     """By their names in `headers.RESPONSE_HEADERS`."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from service.domain import parameter_schema
+from service.domain.urls import URL_MAX_CHARACTERS
 from service.http.openapi.operation import ref
 
 DEFINITIONS_MAX: Final = 100
@@ -32,6 +33,14 @@ _VALUES: Final = frozenset({"const", "enum", *_NOTES})
 """What holds values and no schemas, whatever they look like."""
 
 
+CALLBACK: Final[dict[str, Any]] = {
+    "type": ["string", "null"],
+    "format": "callback-url",
+    "description": "Where the end of the run is told; only with `Prefer: respond-async`.",
+    "maxLength": URL_MAX_CHARACTERS,
+}
+
+
 class CannotTell(Exception):
     """This schema has no place in another document."""
 
@@ -48,7 +57,11 @@ def parameters_body(
         },
         "additionalProperties": False,
     }
-    body: dict[str, Any] = {"type": "object", "properties": {"parameters": wanted}, "additionalProperties": False}
+    body: dict[str, Any] = {
+        "type": "object",
+        "properties": {"parameters": wanted, "callback": CALLBACK},
+        "additionalProperties": False,
+    }
     if required:
         wanted["required"], body["required"] = required, ["parameters"]
     return body

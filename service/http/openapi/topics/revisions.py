@@ -24,7 +24,6 @@ from service.http.openapi.topics.common import (
     page,
     record,
 )
-from service.http.problems import JSON
 
 _NUMBER: Final = {"type": "integer", "minimum": 1, "maximum": NUMBER_MAX}
 _REVISION: Final = {"revision": _NUMBER}
@@ -72,7 +71,7 @@ OPERATIONS: Final[dict[Handler, Operation]] = {
     revisions.diff_revisions: Operation(
         id="diffRevisions", tag="Revisions", path=_REVISION, fails=_UNKNOWN,
         query=(Query("from", _NUMBER, "The other one; without it, the one before."),),
-        answers={200: Success("What differs, as YAML.", ref("RevisionDiff"), (JSON, "text/x-diff"))},
+        answers={200: Success("What differs, as YAML.", ref("RevisionDiff"), text_types=("text/x-diff",))},
     ),
     revisions.activate_revision: Operation(
         id="activateRevision", tag="Revisions", path=_REVISION, query=(DRY_RUN,),

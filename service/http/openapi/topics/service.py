@@ -19,8 +19,12 @@ SCHEMAS: Final[dict[str, Any]] = {
     },
     "Ready": {
         "type": "object",
-        "properties": {"status": {"type": "string", "enum": ["ready"]}},
-        "required": ["status"],
+        "properties": {
+            "status": {"type": "string", "enum": ["ready"]},
+            "database": {"type": "string", "description": "`ok`, or what is wrong with it: runs go on without."},
+            "secrets": {"type": "string", "description": "What is wrong with them; absent while nothing is."},
+        },
+        "required": ["status", "database"],
     },
 }
 
