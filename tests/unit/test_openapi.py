@@ -11,11 +11,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service import errors
 from service.domain import outcome, validation
 from service.domain.access import Need
+from service.domain.idempotency import parse_key
 from service.domain.values import Problems
 from service.http.openapi.document import Surface, service_document
+from service.http.openapi.headers import REQUEST_SCHEMAS
 from service.http.openapi.operations import OPERATIONS, SCHEMAS
 from service.http.problems import error_response, internal_response, outcome_response
 from service.http.routes import ROUTES
+from service.http.run_modes import IDEMPOTENCY_KEY, lost
 from tests.unit.test_validation import FULL
 
 SURFACE = Surface(ROUTES, OPERATIONS, SCHEMAS)
@@ -77,6 +80,9 @@ def test_the_document_is_openapi() -> None:
         errors.BodyTooLarge(5),
         errors.Draining("going down"),
         errors.Forbidden("no"),
+        errors.Conflict("The run has ended: it succeeded.", status="succeeded"),
+        errors.Conflict("The run has ended.", run_id="1"),
+        errors.TooMany("no more may"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -91,6 +97,7 @@ def test_what_is_answered_to_an_error_has_its_documented_form(error: errors.Skep
         outcome.TimedOut(100, (b'{"time":"2026-01-01T00:00:00.000Z","level":"info","message":"m","more":1}',), 100.5),
         outcome.MemoryExceeded((), 1.5),
         outcome.WorkerLost("signal 9", ()),
+        outcome.Cancelled((), 1.5),
         outcome.ParametersRefused((PROBLEM,)),
         outcome.CodeRefused([CODE_ERROR]),
         outcome.Rejected("queue full", 1),
@@ -100,6 +107,20 @@ def test_what_is_answered_to_an_error_has_its_documented_form(error: errors.Skep
 )
 def test_what_is_answered_for_an_outcome_has_its_documented_form(ended: outcome.Outcome) -> None:
     check_form(outcome_response(ended).body)
+
+
+def test_what_is_answered_for_a_run_whose_service_died_has_its_documented_form() -> None:
+    check_form(lost("1").body)
+
+
+@pytest.mark.parametrize("key", ["k", '"k"', '"', '""', "", "a b", '"a b"', "ü", "k" * 255, "k" * 256, '"\\""'])
+def test_an_idempotency_key_is_what_it_is_said_to_be(key: str) -> None:
+    form = validator(dict(REQUEST_SCHEMAS[str(IDEMPOTENCY_KEY)]))
+    try:
+        is_key = bool(parse_key(key))
+    except ValueError:
+        is_key = False
+    assert form.is_valid(key) == is_key
 
 
 def test_what_nobody_foresaw_has_its_documented_form() -> None:

@@ -18,7 +18,7 @@ REQUEST_HEADERS: Final = {
 }
 """By name: what they do. Their form is that of HTTP, which leaves little that could be wrong with them."""
 
-_REQUEST_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+REQUEST_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "If-Match": {"type": "string", "format": "entity-tags"},
     "If-None-Match": {"type": "string", "format": "entity-tags"},
     MESSAGE: {
@@ -71,7 +71,7 @@ def request_headers(names: Iterable[str]) -> list[dict[str, Any]]:
             "name": name,
             "in": "header",
             "description": REQUEST_HEADERS[name],
-            "schema": _REQUEST_SCHEMAS.get(name, {"type": "string"}),
+            "schema": REQUEST_SCHEMAS.get(name, {"type": "string"}),
         }
         for name in names
     ]
