@@ -80,7 +80,7 @@ class Builder:
             if success.schema is not None:
                 made[str(status)]["content"] = {
                     **{media: {"schema": success.schema} for media in success.media_types},
-                    **{media: {"schema": {"type": "string"}} for media in success.text_types},
+                    **{media: {"schema": schema} for media, schema in success.other_types.items()},
                 }
         for status, codes in failures_of(route, described, has_keys=self._has_keys).items():
             name = response_name(codes)

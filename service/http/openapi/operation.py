@@ -19,8 +19,8 @@ class Success:
     description: str
     schema: Schema | None = None
     media_types: Collection[str] = (JSON,)
-    text_types: Collection[str] = ()
-    """Others in which the same may be asked for, and which the schema says nothing of."""
+    other_types: Mapping[str, Schema] = field(default_factory=dict)
+    """Media types in which the same may be asked for in another form."""
     headers: Collection[str] = ()
     """By their names in `headers.RESPONSE_HEADERS`."""
 

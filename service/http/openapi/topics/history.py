@@ -32,6 +32,9 @@ _SUMMARY: Final[dict[str, Any]] = {
     "duration": {"type": ["number", "null"], "description": "Milliseconds in the worker."},
 }
 
+_EVENTS: Final[dict[str, Any]] = {}
+"""OpenAPI 3.1 has no way to tell the form of each event; some take a schema for that of one, others for the whole."""
+
 SCHEMAS: Final[dict[str, Any]] = {
     "RunSummary": record(**_SUMMARY),
     "RunRecord": record(
@@ -80,7 +83,7 @@ OPERATIONS: Final[dict[Handler, Operation]] = {
         answers={
             200: Success(
                 "All that it has said so far, or a stream of it: events `log`, and `end` with the status.",
-                {"type": "array", "items": ref("LogEntry")}, text_types=(follow.EVENTS,),
+                {"type": "array", "items": ref("LogEntry")}, other_types={follow.EVENTS: _EVENTS},
             )
         },
     ),

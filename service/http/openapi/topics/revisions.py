@@ -71,7 +71,7 @@ OPERATIONS: Final[dict[Handler, Operation]] = {
     revisions.diff_revisions: Operation(
         id="diffRevisions", tag="Revisions", path=_REVISION, fails=_UNKNOWN,
         query=(Query("from", _NUMBER, "The other one; without it, the one before."),),
-        answers={200: Success("What differs, as YAML.", ref("RevisionDiff"), text_types=("text/x-diff",))},
+        answers={200: Success("What differs, as YAML.", ref("RevisionDiff"), other_types={"text/x-diff": TEXT})},
     ),
     revisions.activate_revision: Operation(
         id="activateRevision", tag="Revisions", path=_REVISION, query=(DRY_RUN,),

@@ -19,8 +19,8 @@ SCHEMAS: Final[dict[str, Any]] = {
         value={
             "type": "string",
             "minLength": 1,
-            # Characters of UTF-8 have up to four bytes, and the bytes are what counts.
-            "maxLength": VALUE_MAX_BYTES // 4,
+            # Of characters beyond ASCII there may be fewer: bytes are what counts.
+            "maxLength": VALUE_MAX_BYTES,
             "description": f"At most {VALUE_MAX_BYTES} bytes in UTF-8; never given out again.",
         }
     ),
