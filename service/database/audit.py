@@ -1,7 +1,7 @@
 """The audit log: who changed what, written in the transaction that changes it."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -19,6 +19,18 @@ class Actor(NamedTuple):
     """Of the connection; empty for the command line."""
 
 
+class Entry(NamedTuple):
+    """What is to be written: who did what, to what."""
+
+    actor: Actor
+    action: str
+    """`noun.verb`, as in `secret.set`."""
+    workspace: str | None = None
+    subject: str | None = None
+    details: Mapping[str, Any] | None = None
+    """No secret is ever among them."""
+
+
 async def append(  # noqa: PLR0913  # who, what, to what
     write: Writing,
     actor: Actor,
@@ -28,13 +40,22 @@ async def append(  # noqa: PLR0913  # who, what, to what
     subject: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add one line. `action` is `noun.verb`, as in `secret.set`; no secret is ever among the details."""
-    await write.execute(
+    """Add one line."""
+    await append_all(write, [Entry(actor, action, workspace, subject, details)])
+
+
+async def append_all(write: Writing, entries: Iterable[Entry]) -> None:
+    """Add these, in order."""
+    time_ms = now_ms()
+    await write.executemany(
         "INSERT INTO audit (time_ms, key, address, action, workspace, subject, details) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            now_ms(), actor.name, actor.address, action, workspace, subject,
-            None if details is None else orjson.dumps(details).decode(),
-        ),
+        [
+            (
+                time_ms, entry.actor.name, entry.actor.address, entry.action, entry.workspace, entry.subject,
+                None if entry.details is None else orjson.dumps(entry.details).decode(),
+            )
+            for entry in entries
+        ],
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from service.database import audit
+from service.database import audit, readings
 from service.database.audit import Actor
 from service.database.database import Database
+from service.database.group_commit import GroupCommit
 from service.domain.keys import Key, Minted, NewKey, mint, workspaces_from
 from service.domain.times import now_ms
 from service.errors import KeyNameTaken, KeyNotFound
@@ -29,6 +30,7 @@ class Keys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._readings = GroupCommit(database)
 
     async def create(self, new: NewKey, actor: Actor) -> tuple[Key, Minted]:
         """A new key; it is good from now on, in every service. Raises: KeyNameTaken, DatabaseUnavailable."""
@@ -70,7 +72,7 @@ class Keys:
         row = await self._database.row(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,))  # noqa: S608  # as above
         if row is None:
             raise KeyNotFound(key_id)
-        await self._log_reading(actor, key_id)
+        await readings.note(self._readings, actor, "keys.listed", subject=key_id)
         return _key(row)
 
     async def page(self, actor: Actor, *, after: int, limit: int) -> tuple[list[Key], int | None]:
@@ -81,7 +83,7 @@ class Keys:
             f"SELECT {_COLUMNS} FROM keys WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608  # as above
             (after, limit + 1),
         )
-        await self._log_reading(actor, None)
+        await readings.note(self._readings, actor, "keys.listed")
         more = len(rows) > limit
         return [_key(row) for row in rows[:limit]], rows[limit - 1]["number"] if more else None
 
@@ -101,10 +103,6 @@ class Keys:
         """When keys were last used: id and time. Nobody is told, it matters to nobody's memory."""
         async with self._database.writing() as write:
             await write.executemany("UPDATE keys SET used_ms = max(coalesce(used_ms, 0), ?2) WHERE id = ?1", list(uses))
-
-    async def _log_reading(self, actor: Actor, key_id: str | None) -> None:
-        async with self._database.writing() as write:
-            await audit.append(write, actor, "keys.listed", subject=key_id)
 
 
 def _key(row: sqlite3.Row) -> Key:

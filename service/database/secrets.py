@@ -8,9 +8,10 @@ from typing import Final
 
 import structlog
 
-from service.database import audit
+from service.database import audit, readings
 from service.database.audit import Actor
 from service.database.database import Database, Writing
+from service.database.group_commit import GroupCommit
 from service.database.held_secrets import HeldSecrets, SealedSecret
 from service.database.sealing_keys import SealingKeys
 from service.domain.masking import Mask
@@ -35,6 +36,7 @@ class Secrets:
     def __init__(self, database: Database, keys: SealingKeys) -> None:
         self._database = database
         self._keys = keys
+        self._readings = GroupCommit(database)
         # The feed of changes and the only writer of the database wait for it, and so everybody does. The threads that
         # all share are no place for that: bodies that callers send are read there, as many as they send.
         self._thread = started_threads(1, name="keys")
@@ -116,8 +118,7 @@ class Secrets:
 
     async def listed(self, actor: Actor, workspace: str) -> list[tuple[str, int]]:
         """Names, and when each was set, in ms. Raises: DatabaseUnavailable."""
-        async with self._database.writing() as write:
-            await audit.append(write, actor, "secrets.listed", workspace=workspace)
+        await readings.note(self._readings, actor, "secrets.listed", workspace=workspace)
         held = self._held.get(workspace)
         return [] if held is None else [(name, row.updated_ms) for name, row in held.rows.items()]
 

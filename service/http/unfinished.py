@@ -64,9 +64,8 @@ async def cancel_run(skep: Skep, request: web.Request) -> web.Response:
 async def webhook_secret(skep: Skep, request: web.Request) -> web.Response:
     """GET /v2/functions/{workspace}/webhook-secret: what the workspace's callbacks are signed with."""
     workspace = workspace_name(request)
-    async with skep.database.writing() as write:
-        await audit.append(write, actor_of(request), "webhook_secret.read", workspace=workspace)
-    return web.json_response({"secret": skep.webhooks.secret_of(workspace)}, headers={"Cache-Control": "no-store"})
+    secret = await skep.webhooks.read_secret(actor_of(request), workspace)
+    return web.json_response({"secret": secret}, headers={"Cache-Control": "no-store"})
 
 
 async def _unfinished(skep: Skep, workspace: str, run_id: str) -> dict[str, Any] | None:

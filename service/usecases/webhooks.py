@@ -16,6 +16,8 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from service.database import readings
+from service.database.audit import Actor
 from service.database.database import Database, Writing
 from service.database.group_commit import GroupCommit
 from service.database.owners import Owner
@@ -89,6 +91,11 @@ class Webhooks:
     def secret_of(self, workspace: str) -> str:
         """What a receiver needs to know."""
         return secret_of(self._secret, workspace)
+
+    async def read_secret(self, actor: Actor, workspace: str) -> str:
+        """The same, for somebody who asks. Raises: DatabaseUnavailable."""
+        await readings.note(self._group, actor, "webhook_secret.read", workspace=workspace)
+        return self.secret_of(workspace)
 
     async def keep(self, write: Writing, endings: Sequence[Ending]) -> None:
         """Put those of these runs on disk, in the transaction in which they end."""

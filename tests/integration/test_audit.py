@@ -1,14 +1,19 @@
 """The audit log: every line stays as it was written, and can be found again."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from service.database import audit
 from service.database.audit import Actor, Wanted, lines
-from service.database.database import Database
+from service.database.database import Database, Writing
+from service.database.keys import Keys
+from service.database.sealing_keys import SealingKeys, key_path
+from service.database.secrets import Secrets
 from service.domain.keys import NewKey
 from service.domain.times import now_ms, rfc3339
 from service.errors import KeyNameTaken
@@ -107,3 +112,25 @@ async def test_the_audit_log_over_http(keyed: Keyed) -> None:
             assert (await call(client, "GET", f"/v2/audit?{query}", admin)).status == 400
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             assert (await call(client, method, "/v2/audit", admin)).status == 405
+
+
+async def test_who_reads_shares_the_transactions_of_others_and_a_writer_waits_for_few(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transactions = 0
+    real = database.writing
+
+    def counted() -> AbstractAsyncContextManager[Writing]:
+        nonlocal transactions
+        transactions += 1
+        return real()
+
+    monkeypatch.setattr(database, "writing", counted)
+    secrets, keys = Secrets(database, SealingKeys((), key_path(database.path))), Keys(database)
+    actor = Actor("reader", "192.0.2.1")
+    await asyncio.gather(
+        *(secrets.listed(actor, "w") for _ in range(100)), *(keys.page(actor, after=0, limit=1) for _ in range(100))
+    )
+    assert transactions <= 10
+    for action in ("secrets.listed", "keys.listed"):
+        assert len((await lines(database, Wanted(action=action), limit=200))[0]) == 100
