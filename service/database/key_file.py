@@ -1,6 +1,7 @@
 """The file that keys are in where no setting names one: made at the first start, readable by the service alone."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeyFileUnusable(Exception):
-    """It cannot be read, or others can read it."""
+    """It cannot be read, is something else than a file, or others can read it."""
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
@@ -24,13 +25,20 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     Raises: KeyFileUnusable.
     """
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read(MAX_BYTES)
+        # A pipe would be waited for, by everybody who writes to the database.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            content = os.read(descriptor, MAX_BYTES) if stat.S_ISREG(status.st_mode) else b""
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise KeyFileUnusable(f"the key file {path} cannot be read: {error.strerror}") from None
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise KeyFileUnusable(f"the key file {path} cannot be read: {reason}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileUnusable(f"the key file {path} is no regular file")
     if status.st_mode & _OTHERS:
         raise KeyFileUnusable(f"the key file {path} can be read by others; make it its owner's alone (chmod 600)")
     try:

@@ -1,5 +1,7 @@
 """The keys of secrets: made once, for the service alone, changed while services run, and never replaced by mistake."""
 
+import asyncio
+import os
 import secrets as library
 import subprocess
 import sys
@@ -85,6 +87,25 @@ def test_a_key_file_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None
         path.chmod(0o600)
         with pytest.raises(KeyFileUnusable):
             read_keys(path)
+
+
+async def test_what_is_no_file_is_no_key_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (database, secrets, keys):
+        keys.path.rename(tmp_path / "aside")
+        os.mkfifo(keys.path, 0o600)
+        async with asyncio.timeout(10):
+            with pytest.raises(SecretsUnreadable, match="No secret can be set"):
+                await secrets.set(ACTOR, "w", "A", "value")
+            assert "is no regular file" in secrets.trouble
+        assert await database.rows("SELECT 1 FROM secrets") == []
+    keys.path.unlink()
+    keys.path.symlink_to("aside")
+    with pytest.raises(KeyFileUnusable, match="is a symbolic link"):
+        read_keys(keys.path)
+    keys.path.unlink()
+    keys.path.mkdir()
+    with pytest.raises(KeyFileUnusable, match="is no regular file"):
+        read_keys(keys.path)
 
 
 async def test_a_row_that_was_moved_is_not_read(tmp_path: Path) -> None:
