@@ -25,6 +25,8 @@ class SealingKeys:
         self.first: Key | None = None
         self.trouble = ""
         """Why nothing can be encrypted; empty if it can."""
+        self.kept: frozenset[str] = frozenset()
+        """The names of those that will be there after a restart, too: what is known beyond them is in memory only."""
         self._known: dict[str, Key] = {}
 
     def find(self, key_id: str) -> Key | None:
@@ -50,6 +52,7 @@ class SealingKeys:
             trouble = f"the key file {self.path} cannot be made: {error.strerror}"
         keys = (*self.given, *in_file)
         self._known.update({key.id: key for key in keys})
+        self.kept = frozenset(key.id for key in keys)
         self.first = keys[0] if keys else None
         if keys:
             self.trouble = ""

@@ -1,6 +1,7 @@
 """Secrets of every workspace: encrypted in the database, and in memory; what a run needs of them waits for neither."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -17,7 +18,7 @@ from service.database.sealing_keys import SealingKeys
 from service.domain.masking import Mask
 from service.domain.sealing import OVERHEAD_BYTES, Key, Place, seal
 from service.domain.times import now_ms
-from service.errors import InvalidRequest, Problem, SecretNotFound, SecretsUnreadable
+from service.errors import DatabaseUnavailable, InvalidRequest, Problem, SecretNotFound, SecretsUnreadable
 from service.threads import started_threads
 
 TOPIC: Final = "secrets"
@@ -41,15 +42,19 @@ class Secrets:
         # all share are no place for that: bodies that callers send are read there, as many as they send.
         self._thread = started_threads(1, name="keys")
         self._held: dict[str, HeldSecrets] = {}
-        self._trouble = ""
+        self.trouble = ""
+        """Why some cannot be read, or could not be after a restart, or none can be set, as was last seen; empty if all
+        is well.
+        """
+        self._looked_at: frozenset[str] = frozenset()
 
-    @property
-    def trouble(self) -> str:
-        """Why some cannot be read, or none can be set; empty if all is well."""
-        if self._trouble:  # perhaps no more
-            self._keys.refresh()
-            self._look()
-        return self._trouble
+    async def look(self) -> str:
+        """What the trouble is now. The database is asked only where there was some, or the keys are others."""
+        await self._refresh()
+        if self.trouble or self._keys.kept != self._looked_at:
+            with contextlib.suppress(DatabaseUnavailable):
+                await self._look()
+        return self.trouble
 
     def of(self, workspace: str) -> HeldSecrets | None:
         """Those of a workspace; None if it has none."""
@@ -83,7 +88,7 @@ class Secrets:
             self._keep(name, secrets_of)
         is_new = workspace is None and not rows
         await self._refresh(may_make=is_new)
-        self._look()
+        await self._look()
 
     async def set(
         self, actor: Actor, workspace: str, name: str, value: str, *, check: Callable[[], None] = lambda: None
@@ -137,36 +142,45 @@ class Secrets:
         """What to encrypt with: asked while nobody else writes, so that no rotation is missed."""
         await self._refresh()
         if self._keys.first is None:
-            self._look()  # where the file is concerns the log, and not who asks
+            await self._look()  # where the file is concerns the log, and not who asks
             raise SecretsUnreadable("No secret can be set: the service has no key to encrypt it with.")
-        for row in await write.rows("SELECT DISTINCT key_id FROM secrets"):
-            if self._keys.find(row["key_id"]) is None:
-                raise SecretsUnreadable(
-                    "No secret can be set: there are some that were encrypted with a key that is not among those of "
-                    "the service, which may be the wrong ones."
-                )
+        if await self._missing(write):
+            await self._look()
+            raise SecretsUnreadable(
+                "No secret can be set: there are some that were encrypted with a key that is not among those of "
+                "the service, which may be the wrong ones."
+            )
         return self._keys.first
 
     async def _refresh(self, *, may_make: bool = False) -> None:
         """The keys as they are on disk now."""
         await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._keys.refresh, may_make=may_make))
 
-    def _look(self) -> None:
-        unreadable = {
-            row.key_id
-            for held in self._held.values()
-            for row in held.rows.values()
-            if self._keys.find(row.key_id) is None
-        }
+    async def _missing(self, asked: Writing | Database) -> list[str]:
+        """The names of keys that are needed and not kept."""
+        rows = await asked.rows("SELECT DISTINCT key_id FROM secrets ORDER BY key_id")
+        return [row["key_id"] for row in rows if row["key_id"] not in self._keys.kept]
+
+    async def _look(self) -> None:
+        looked_at = self._keys.kept
+        missing = await self._missing(self._database)
+        if missing:
+            # Perhaps keys are just changed: a new one is in the file before the first secret is encrypted with it.
+            await self._refresh()
+            looked_at = self._keys.kept
+            missing = await self._missing(self._database)
         trouble = self._keys.trouble
-        if unreadable and not trouble:
-            trouble = f"secrets were encrypted with keys that are not there: {', '.join(sorted(unreadable))}"
-        if trouble != self._trouble:
+        if missing and not trouble:
+            trouble = f"secrets were encrypted with keys that are not there: {', '.join(missing)}"
+            if all(self._keys.find(key_id) for key_id in missing):
+                trouble += f"; until a restart they are in memory: put them back into {self._keys.path}"
+        self._looked_at = looked_at
+        if trouble != self.trouble:
             if trouble:
                 _log.error("secrets unreadable", reason=trouble)
             else:
                 _log.info("secrets readable")
-        self._trouble = trouble
+        self.trouble = trouble
 
 
 async def forget(write: Writing, workspace: str) -> None:

@@ -24,7 +24,7 @@ async def ready(skep: Skep, _request: web.Request) -> web.Response:
     skep.lifecycle.check()
     skep.volume_watch.check()
     body = {"status": "ready", "database": skep.database.trouble or skep.history.trouble or "ok"}
-    if skep.secrets.trouble:
+    if await skep.secrets.look():
         # No reason not to take runs: those of workspaces without secrets are as ever.
         body["secrets"] = "unreadable: the log says why"
     return web.Response(body=orjson.dumps(body), content_type=JSON)

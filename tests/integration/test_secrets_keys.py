@@ -146,6 +146,21 @@ async def test_without_its_key_nothing_is_read_or_written_and_nothing_is_lost(tm
         assert await values(secrets, "other") == {"A": "value"}
 
 
+async def test_another_key_in_the_file_is_noticed_while_the_old_one_is_still_in_memory(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, secrets, keys):
+        await secrets.set(ACTOR, "w", "A", "value")
+        before = read_keys(keys.path)
+        assert await secrets.look() == ""
+        write_keys(keys.path, [new_key()])
+        assert "put them back into" in await secrets.look()
+        assert await values(secrets) == {"A": "value"}
+        with pytest.raises(SecretsUnreadable, match="may be the wrong ones"):
+            await secrets.set(ACTOR, "w", "B", "value")
+        write_keys(keys.path, before)
+        assert await secrets.look() == ""
+        await secrets.set(ACTOR, "w", "B", "value")
+
+
 async def test_a_service_on_the_same_database_sees_what_another_sets(tmp_path: Path) -> None:
     key = new_key()
     async with opened(tmp_path, key) as (_, one, _), opened(tmp_path, key) as (_, other, _):
