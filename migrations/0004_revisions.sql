@@ -23,6 +23,12 @@ CREATE TABLE live (
     etag TEXT NOT NULL
 ) STRICT;
 
+-- Workspaces that are no more and can be brought back: only so many of them keep a revision.
+CREATE TABLE deleted (
+    workspace TEXT PRIMARY KEY,
+    deleted_ms INTEGER NOT NULL
+) STRICT;
+
 -- `targets`: an object of weights by revision number, as JSON.
 CREATE TABLE aliases (
     workspace TEXT NOT NULL,

@@ -126,7 +126,9 @@ async def _services(app: web.Application, *, resolve: Resolve) -> AsyncIterator[
             watch = skep.volume_watch = VolumeWatch(volume)
             async with pools.running(), sampler.running(), watch.running():
                 skep.aliases = Aliases(database, volume, releases)
-                ledger = Ledger(database, volume, keep=settings.revisions_max)
+                ledger = Ledger(
+                    database, volume, keep=settings.revisions_max, keep_deleted=settings.revisions_deleted_max
+                )
                 quotas.on_change = partial(_quotas_changed, pools, rates)
                 creations = Creations(volume, settings.workspaces_max)
                 skep.volume, skep.deploy = (

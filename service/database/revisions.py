@@ -14,6 +14,7 @@ from service.domain.workspace import Workspace
 ALIASES: Final = "aliases"
 DISABLED: Final = "disabled"
 LIVE: Final = "live"
+FORGOTTEN: Final = "forgotten"
 """Topics of changes; their subjects are workspaces."""
 
 _COLUMNS: Final = "number, etag, functions, created_ms, key, message"
@@ -83,6 +84,7 @@ async def make_live(write: Writing, workspace: Workspace, number: int) -> None:
         "INSERT OR REPLACE INTO live (workspace, number, etag) VALUES (?, ?, ?)",
         (workspace.name, number, workspace.revision),
     )
+    await write.execute("DELETE FROM deleted WHERE workspace = ?", (workspace.name,))
     gone = await write.execute(
         "DELETE FROM disabled_functions WHERE workspace = ? AND function NOT IN (SELECT value FROM json_each(?))",
         (workspace.name, orjson.dumps(list(workspace.timeouts_ms)).decode()),
@@ -92,13 +94,34 @@ async def make_live(write: Writing, workspace: Workspace, number: int) -> None:
     await write.changed(LIVE, workspace.name)
 
 
-async def forget(write: Writing, workspace: str) -> None:
-    """The workspace is deleted. Its revisions stay, so that it can be brought back."""
+async def forget(write: Writing, workspace: str, *, keep_deleted: int) -> None:
+    """The workspace is deleted. What was live stays, so that it can be brought back, and so does the highest number,
+    from which the next deploy counts on; both until so many others were deleted later.
+    """
+    await write.execute(
+        "DELETE FROM revisions WHERE workspace = ?1 "
+        "AND number <> (SELECT max(number) FROM revisions WHERE workspace = ?1) "
+        "AND number NOT IN (SELECT number FROM live WHERE workspace = ?1)",
+        (workspace,),
+    )
+    await write.execute("INSERT OR REPLACE INTO deleted (workspace, deleted_ms) VALUES (?, ?)", (workspace, now_ms()))
     await write.execute("DELETE FROM live WHERE workspace = ?", (workspace,))
     await write.execute("DELETE FROM aliases WHERE workspace = ?", (workspace,))
     await write.execute("DELETE FROM disabled_functions WHERE workspace = ?", (workspace,))
     for topic in (ALIASES, DISABLED, LIVE):
         await write.changed(topic, workspace)
+    await _forget_oldest(write, keep=keep_deleted)
+
+
+async def _forget_oldest(write: Writing, *, keep: int) -> None:
+    oldest = await write.rows(
+        "SELECT workspace FROM deleted ORDER BY deleted_ms DESC, rowid DESC LIMIT -1 OFFSET ?", (keep,)
+    )
+    for row in oldest:
+        workspace = row["workspace"]
+        await write.execute("DELETE FROM revisions WHERE workspace = ?", (workspace,))
+        await write.execute("DELETE FROM deleted WHERE workspace = ?", (workspace,))
+        await write.changed(FORGOTTEN, workspace)
 
 
 async def page(database: Database, workspace: str, *, before: int, limit: int) -> tuple[list[Revision], bool]:

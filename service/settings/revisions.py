@@ -17,3 +17,10 @@ class RevisionSettings:
         unit="revisions",
         doc="kept of a workspace: the newest, and what is live or named by an alias",
     )
+    revisions_deleted_max: int = setting(
+        100,
+        env="REVISIONS_DELETED_MAX",
+        parse=whole(0, 1_000_000),
+        unit="workspaces",
+        doc="that were deleted, the last ones, and can be brought back",
+    )

@@ -43,10 +43,11 @@ class Entry(NamedTuple):
 class Ledger:
     """The changes that last. Whoever calls holds the lock of the workspace; `before` is what the volume has."""
 
-    def __init__(self, database: Database, volume: Volume, *, keep: int) -> None:
+    def __init__(self, database: Database, volume: Volume, *, keep: int, keep_deleted: int = 100) -> None:
         self._database = database
         self._volume = volume
         self._keep = keep
+        self._keep_deleted = keep_deleted
 
     async def record(
         self, workspace: Workspace, before: Workspace | None, origin: Origin, *, number: int | None = None
@@ -81,14 +82,14 @@ class Ledger:
         return Entry(number, signature)
 
     async def delete(self, name: str, before: Workspace | None, origin: Origin) -> bool:
-        """Remove a workspace; its revisions stay. False if there is none. Raises: as `record`."""
+        """Remove a workspace; what was live of it stays a revision. False if there is none. Raises: as `record`."""
         if before is None and self._volume.signature(name) is None:
             return False
         deleted = False
         try:
             async with self._database.writing() as write:
                 await self._notice(write, before)
-                await revisions.forget(write, name)
+                await revisions.forget(write, name, keep_deleted=self._keep_deleted)
                 await secrets.forget(write, name)
                 await audit.append(write, origin.actor, "workspace.deleted", workspace=name)
                 deleted = await self._volume.delete(name)

@@ -11,7 +11,7 @@ from service.database import revisions
 from service.database.changes import Changes
 from service.database.database import Database
 from service.database.revisions import Revision
-from service.domain.names import revision_key
+from service.domain.names import revision_key, workspace_of
 from service.domain.text_diff import unified
 from service.domain.workspace import Workspace
 from service.domain.yaml import dump_yaml
@@ -43,6 +43,7 @@ class Revisions:
     def follow(self, changes: Changes) -> None:
         """Before the changes run."""
         changes.listen(revisions.LIVE, self._reload)
+        changes.listen(revisions.FORGOTTEN, self._forget)
 
     async def page(self, workspace: str, *, before: int, limit: int) -> tuple[list[Revision], bool]:
         """The newest below a number, and whether more follow. Raises: WorkspaceNotFound, DatabaseUnavailable."""
@@ -120,3 +121,8 @@ class Revisions:
         """When everything may be another, as with a backup that was restored, so may be what a number means."""
         if workspace is None:
             self._parsed.clear()
+
+    async def _forget(self, workspace: str | None) -> None:
+        """Who takes the name of one that was deleted long ago begins with 1 again."""
+        for key in [key for key in self._parsed if workspace_of(key) == workspace]:
+            del self._parsed[key]

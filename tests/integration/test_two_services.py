@@ -60,8 +60,8 @@ async def test_a_deploy_at_one_is_live_at_the_other_at_its_next_run(clients: Cli
     await other.call("DELETE", "/v2/functions/agreed")
     assert (await one.run("agreed", "f")).status == 404
     assert (await one.call("GET", "/v2/functions/agreed")).status == 404
-    await one.call("POST", "/v2/functions/agreed/revisions/3/activate")
-    assert (await other.run("agreed", "f")).result == 2
+    await one.call("POST", "/v2/functions/agreed/revisions/8/activate")
+    assert (await other.run("agreed", "f")).result == 7
 
 
 async def test_aliases_and_disabled_functions_hold_at_both(clients: Clients) -> None:
