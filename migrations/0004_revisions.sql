@@ -1,14 +1,16 @@
--- Every definition that was deployed, as it was. What is live stands on the volume; `live` says which of these that was.
+-- Every definition that was deployed, as it was, and the first of the names in it. It stands last: what lists revisions does
+-- not read through it. What is live stands on the volume; `live` says which of these that was.
 CREATE TABLE revisions (
     id INTEGER PRIMARY KEY,
     workspace TEXT NOT NULL,
     number INTEGER NOT NULL CHECK (number > 0),
     etag TEXT NOT NULL,
-    definition TEXT NOT NULL,
     functions TEXT NOT NULL CHECK (json_valid(functions)),
+    functions_count INTEGER NOT NULL,
     created_ms INTEGER NOT NULL,
     key TEXT,
     message TEXT,
+    definition TEXT NOT NULL,
     UNIQUE (workspace, number)
 ) STRICT;
 

@@ -17,7 +17,10 @@ LIVE: Final = "live"
 FORGOTTEN: Final = "forgotten"
 """Topics of changes; their subjects are workspaces."""
 
-_COLUMNS: Final = "number, etag, functions, created_ms, key, message"
+FUNCTIONS_MAX: Final = 100
+"""So many names of functions stand beside a revision. All are in its definition."""
+
+_COLUMNS: Final = "number, etag, functions, functions_count, created_ms, key, message"
 
 
 class Revision(NamedTuple):
@@ -26,6 +29,8 @@ class Revision(NamedTuple):
     number: int
     etag: str
     functions: list[str]
+    """The first of their names."""
+    functions_count: int
     created_ms: int
     key: str | None
     """None for what somebody changed on the volume."""
@@ -34,8 +39,9 @@ class Revision(NamedTuple):
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
         return cls(
-            row["number"], row["etag"], orjson.loads(row["functions"]), row["created_ms"], row["key"], row["message"]
-        )
+            row["number"], row["etag"], orjson.loads(row["functions"]), row["functions_count"],
+            row["created_ms"], row["key"], row["message"],
+        )  # fmt: skip
 
 
 class Live(NamedTuple):
@@ -48,13 +54,14 @@ class Live(NamedTuple):
 async def append(write: Writing, workspace: Workspace, *, key: str | None, message: str | None) -> int:
     """A new revision. Returns its number."""
     row = await write.row("SELECT max(number) AS newest FROM revisions WHERE workspace = ?", (workspace.name,))
+    functions = list(workspace.timeouts_ms)
     number = 1 + (0 if row is None or row["newest"] is None else int(row["newest"]))
     await write.execute(
-        "INSERT INTO revisions (workspace, number, etag, definition, functions, created_ms, key, message) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO revisions (workspace, number, etag, functions, functions_count, created_ms, key, message, "
+        "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            workspace.name, number, workspace.revision, workspace.definition_json().decode(),
-            orjson.dumps(list(workspace.timeouts_ms)).decode(), now_ms(), key, message,
+            workspace.name, number, workspace.revision, orjson.dumps(functions[:FUNCTIONS_MAX]).decode(),
+            len(functions), now_ms(), key, message, workspace.definition_json().decode(),
         ),
     )  # fmt: skip
     return number

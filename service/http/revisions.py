@@ -76,6 +76,7 @@ def _item(revision: Revision, live: int | None) -> dict[str, Any]:
         "message": revision.message,
         "live": revision.number == live,
         "functions": revision.functions,
+        "functions_count": revision.functions_count,
     }
 
 

@@ -64,9 +64,14 @@ async def test_every_deploy_is_a_numbered_revision(client: Client) -> None:
     assert [item["live"] for item in items] == [True, False, False, False, False]
     assert [item["functions"] for item in items] == [["f"], ["f", "g"], ["f"], ["f"], ["f"]]
     assert [item["message"] for item in items] == [None, None, None, None, "Première version"]
+    assert [item["functions_count"] for item in items] == [1, 2, 1, 1, 1]
     assert {item["key"] for item in items} == {"anonymous"}
     assert f'"{items[-1]["etag"]}"' == answers[0].headers["ETag"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", items[0]["created"])
+
+    await client.deploy("numerous", {f"f{number}": "return 1" for number in range(120)})
+    (item,) = await _revisions(client, "numerous")
+    assert (len(item["functions"]), item["functions_count"]) == (100, 120)
 
     first = await client.call("GET", f"{path}/revisions?limit=2")
     second = await client.call("GET", f"{path}/revisions?limit=3&cursor={first.body['cursor']}")

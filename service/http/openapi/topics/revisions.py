@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from service import errors
+from service.database.revisions import FUNCTIONS_MAX
 from service.domain.names import WORKSPACE_NAME
 from service.domain.releases import NUMBER_MAX, TARGETS_MAX
 from service.http import aliases, revisions
@@ -47,7 +48,13 @@ SCHEMAS: Final[dict[str, Any]] = {
         key=TEXT_OR_NULL,
         message=TEXT_OR_NULL,
         live={"type": "boolean", "description": "Whether it is what runs get that ask for no other."},
-        functions={"type": "array", "items": TEXT},
+        functions={
+            "type": "array",
+            "items": TEXT,
+            "maxItems": FUNCTIONS_MAX,
+            "description": "The first of their names.",
+        },
+        functions_count=WHOLE,
     ),
     # By name and not in one another: generators of clients make a class of each, and stumble over what has no name.
     "Weights": _WEIGHTS,
