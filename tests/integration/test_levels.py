@@ -120,6 +120,7 @@ def test_below_the_level_that_is_asked_for_it_does_not_start(tmp_path: Path) -> 
 def _start_below(folder: Path, missing: tuple[str, ...], least: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "PORT": "0", "SANDBOX_LEVEL": least, "LOG_FORMAT": "json"}
     environment["FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH"] = str(folder)
+    environment["DATABASE_PATH"] = str(folder / "skep.db")
     return subprocess.run(
         [*WITHOUT, *missing, "--", *COMMAND], env=environment, capture_output=True, text=True, timeout=30, check=False
     )

@@ -11,10 +11,14 @@ from pathlib import Path
 from tests.skep import Skep, client_of, running_skep
 
 
-def _start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _start(environment: dict[str, str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "service"],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            **({} if folder is None else {"DATABASE_PATH": str(folder / "skep.db")}),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=30,
@@ -35,7 +39,9 @@ def test_a_port_in_use_is_a_clear_failure(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        ended = _start({"PORT": port, "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(tmp_path), "LOG_FORMAT": "json"})
+        ended = _start(
+            {"PORT": port, "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(tmp_path), "LOG_FORMAT": "json"}, tmp_path
+        )
     assert ended.returncode == 1
     last = json.loads(ended.stdout.splitlines()[-1])
     assert (last["level"], last["event"]) == ("error", "cannot start")
@@ -44,7 +50,9 @@ def test_a_port_in_use_is_a_clear_failure(tmp_path: Path) -> None:
 
 def test_a_volume_that_cannot_be_is_a_clear_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ended = _start({"PORT": "0", "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(tmp_path / "file"), "LOG_FORMAT": "json"})
+    ended = _start(
+        {"PORT": "0", "FUNCTIONS_STORAGE_FILESYSTEM_DIRPATH": str(tmp_path / "file"), "LOG_FORMAT": "json"}, tmp_path
+    )
     assert ended.returncode == 1
     assert "cannot start" in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
