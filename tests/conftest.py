@@ -14,6 +14,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module")
+def small_heap() -> None:
+    """For modules whose tests call the collector: what is alive after all those before is nothing to look at again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
     """One Skep with default settings for all tests that do not break it. Each test takes workspaces of its own."""

@@ -39,11 +39,7 @@ class Deadline:
             frame = frame.f_back
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _collector_has_little_to_do() -> None:
-    """Each test here calls it, and what is alive after the tests before is nothing to look at 37 times."""
-    gc.collect()
-    gc.freeze()
+pytestmark = pytest.mark.usefixtures("small_heap")
 
 
 @contextmanager

@@ -12,6 +12,8 @@ RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 FULL = b'HTTP/1.1 429 No\r\nRetry-After: 1\r\nContent-Length: 27\r\n\r\n{"error":"TooManyRequests"}'
 ANSWER_S = 0.02
 
+pytestmark = pytest.mark.usefixtures("small_heap")
+
 
 @asynccontextmanager
 async def server(answer_of: Callable[[int], bytes]) -> AsyncIterator[int]:
