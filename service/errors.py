@@ -163,9 +163,11 @@ class Conflict(SkepError):
 
 
 class TooMany(SkepError):
-    """As many runs are accepted and not finished, or followed, as may be."""
+    """As many runs are accepted and not finished, or followed, or have a key, as may be."""
 
-    retry_after_s = 1
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class PreconditionFailed(SkepError):

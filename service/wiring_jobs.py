@@ -71,7 +71,10 @@ async def running_jobs(skep: Skep, pools: Pools, egress: Egress) -> AsyncIterato
     async def was_finished(workspace: str, run_id: str) -> bool:
         return await skep.history.find(workspace, run_id) is not None
 
-    skep.idempotency = Idempotency(ClaimStore(skep.database, group, owner), owner, lost=lost, was_finished=was_finished)
+    claims = ClaimStore(
+        skep.database, group, owner, most=settings.idempotency_max, max_bytes=settings.idempotency_max_bytes
+    )
+    skep.idempotency = Idempotency(claims, owner, lost=lost, was_finished=was_finished)
 
     async def cancel(subject: str | None) -> None:
         if subject is None:

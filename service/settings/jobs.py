@@ -50,6 +50,21 @@ class JobSettings:
         unit="runs",
         doc="accepted runs of one workspace that are under way at the same time",
     )
+    idempotency_max: int = setting(
+        100_000,
+        env="IDEMPOTENCY_MAX",
+        parse=whole(1, COUNT_MOST),
+        unit="keys",
+        doc="`Idempotency-Key`s of one workspace that are kept for their day",
+    )
+    idempotency_max_bytes: int = setting(
+        16 * MEGABYTE,
+        env="IDEMPOTENCY_MAX_SIZE",
+        parse=parse_size,
+        unit="size",
+        shown="16mb",
+        doc="recorded answers of one workspace; the oldest are let go",
+    )
     followers_max: int = setting(
         256, env="FOLLOWERS_MAX", parse=whole(0, COUNT_MOST), unit="readers", doc="that follow the logs of runs"
     )

@@ -11,22 +11,36 @@ from service.database.group_commit import GroupCommit
 from service.database.owners import Owner
 from service.domain.idempotency import DAY_MS, Answer, Claim, Place
 from service.domain.times import now_ms
+from service.errors import TooMany
 
 PURGE_TOGETHER: Final = 500
+LET_GO_TOGETHER: Final = 100
+FULL_RETRY_AFTER_S: Final = 60
+"""So often keys are forgotten that are a day old."""
 _WHERE: Final = "workspace = ? AND caller = ? AND key = ?"
 
 
 class ClaimStore:
-    """The table of keys. All of it raises DatabaseUnavailable."""
+    """The table of keys: at most so many of a workspace, and so many bytes of their answers. All of it raises
+    DatabaseUnavailable.
+    """
 
-    def __init__(self, database: Database, group: GroupCommit, owner: Owner) -> None:
+    def __init__(self, database: Database, group: GroupCommit, owner: Owner, *, most: int, max_bytes: int) -> None:
         self._database = database
         self._group = group
         self._owner = owner
+        self._most = most
+        self._max_bytes = max_bytes
 
     async def claim(self, claim: Claim) -> bool:
-        """Whether the key was free, and is now this one's: that is on disk."""
-        return await self._group.do(self._claim, claim)
+        """Whether the key was free, and is now this one's: that is on disk. Raises: TooMany."""
+        holder = await self._group.do(self._claim, claim)
+        if holder is None:
+            raise TooMany(
+                f"{self._most} Idempotency-Keys of this workspace were used within a day; no more may be.",
+                retry_after_s=FULL_RETRY_AFTER_S,
+            )
+        return holder == claim.run_id
 
     async def find(self, place: Place) -> sqlite3.Row | None:
         """What is known of a key."""
@@ -59,7 +73,8 @@ class ClaimStore:
             )
         return gone >= PURGE_TOGETHER
 
-    async def _claim(self, write: Writing, claims: Sequence[Claim]) -> Sequence[bool]:
+    async def _claim(self, write: Writing, claims: Sequence[Claim]) -> Sequence[str | None]:
+        """The run that each key belongs to; None where it is free and there are too many."""
         now = now_ms()
         await write.executemany(
             f"DELETE FROM idempotency WHERE {_WHERE} AND claimed_ms < ?",  # noqa: S608  # as above
@@ -67,21 +82,25 @@ class ClaimStore:
         )
         await write.executemany(
             "INSERT INTO idempotency (workspace, caller, key, fingerprint, run_id, is_job, owner, claimed_ms) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE coalesce("
+            "(SELECT rows FROM idempotency_sizes WHERE workspace = ?), 0) < ? ON CONFLICT DO NOTHING",
             [
-                (*claim.place, claim.fingerprint, claim.run_id, int(claim.is_job), self._owner.name, now)
+                (
+                    *claim.place, claim.fingerprint, claim.run_id, int(claim.is_job), self._owner.name, now,
+                    claim.place.workspace, self._most,
+                )
                 for claim in claims
             ],
-        )
+        )  # fmt: skip
         # By the keys, since there is no index of runs; whose run is there has the key.
         rows = await write.rows(
-            "SELECT i.run_id FROM json_each(?) AS asked JOIN idempotency AS i "
+            "SELECT i.workspace, i.caller, i.key, i.run_id FROM json_each(?) AS asked JOIN idempotency AS i "
             "ON i.workspace = json_extract(asked.value, '$[0]') AND i.caller = json_extract(asked.value, '$[1]') "
             "AND i.key = json_extract(asked.value, '$[2]')",
             (orjson.dumps([list(claim.place) for claim in claims]).decode(),),
         )
-        there = {row["run_id"] for row in rows}
-        return [claim.run_id in there for claim in claims]
+        holders = {Place(row["workspace"], row["caller"], row["key"]): row["run_id"] for row in rows}
+        return [holders.get(claim.place) for claim in claims]
 
     async def _keep(self, write: Writing, kept: Sequence[tuple[Claim, Answer]]) -> Sequence[None]:
         await write.executemany(
@@ -91,7 +110,28 @@ class ClaimStore:
                 for claim, answer in kept
             ],
         )
+        for workspace in {claim.place.workspace for claim, _ in kept}:
+            await self._let_go(write, workspace)
         return [None] * len(kept)
+
+    async def _let_go(self, write: Writing, workspace: str) -> None:
+        """Where the answers of a workspace are too large together the oldest go; their keys stay taken."""
+        row = await write.row("SELECT bytes FROM idempotency_sizes WHERE workspace = ?", (workspace,))
+        excess = 0 if row is None else row["bytes"] - self._max_bytes
+        while excess > 0:
+            rows = await write.rows(
+                "SELECT caller, key, length(headers) + length(body) AS size FROM idempotency "
+                "WHERE workspace = ? AND body IS NOT NULL ORDER BY claimed_ms LIMIT ?",
+                (workspace, LET_GO_TOGETHER),
+            )
+            gone = []
+            for row in rows:
+                if excess > 0:
+                    excess -= row["size"]
+                    gone.append((workspace, row["caller"], row["key"]))
+            if not gone:
+                return
+            await write.executemany(f"UPDATE idempotency SET headers = NULL, body = NULL WHERE {_WHERE}", gone)  # noqa: S608  # as above
 
     async def _release(self, write: Writing, claims: Sequence[Claim]) -> Sequence[None]:
         await write.executemany(

@@ -9,7 +9,7 @@ it does not run again.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -75,8 +75,8 @@ class Idempotency:
     async def once(self, claim: Claim, ask: Ask, accepted: Answer | None = None) -> tuple[Answer, bool]:
         """The answer, and whether it is one that was given before. What was begun goes on when its caller leaves.
 
-        `accepted` is the answer of a run that is accepted to be run later. Raises: Conflict, DatabaseUnavailable, and
-        whatever `ask` raises.
+        `accepted` is the answer of a run that is accepted to be run later. Raises: Conflict, TooMany,
+        DatabaseUnavailable, and whatever `ask` raises.
         """
         under_way = self._under_way.get(claim.place)
         if under_way is not None:
@@ -132,7 +132,11 @@ class Idempotency:
         if row["fingerprint"] != claim.fingerprint:
             raise _in_use(claim.place.key)
         if row["status"] is not None:
-            return Answer(row["status"], orjson.loads(row["headers"]), row["body"])
+            if row["body"] is not None:
+                return Answer(row["status"], orjson.loads(row["headers"]), row["body"])
+            if accepted is not None:
+                return _renamed(accepted, claim.run_id, row["run_id"])
+            return _not_kept(row["run_id"], row["status"], {"x-run-id": row["run_id"]})
         if row["owner"] == self._owner.name:
             # Not under way here: it has ended, and its answer was not written down.
             raise Conflict("The run of this Idempotency-Key has ended, and its answer could not be kept.",
@@ -175,9 +179,13 @@ def _in_use(key: str) -> Conflict:
 def _bounded(claim: Claim, answer: Answer) -> Answer:
     if len(answer.body) <= ANSWER_MAX_BYTES:
         return answer
-    message = f"The run has ended with status {answer.status}; its answer was too large to be kept and given again."
-    body = {"error": "ConflictError", "message": message, "details": {"run_id": claim.run_id}}
-    return Answer(409, {**answer.headers}, orjson.dumps(body))
+    return _not_kept(claim.run_id, answer.status, answer.headers)
+
+
+def _not_kept(run_id: str, status: int, headers: Mapping[str, str]) -> Answer:
+    message = f"The run has ended with status {status}; its answer was too large to be kept and given again."
+    body = {"error": "ConflictError", "message": message, "details": {"run_id": run_id}}
+    return Answer(409, headers, orjson.dumps(body))
 
 
 def _renamed(accepted: Answer, run_id: str, earlier_id: str) -> Answer:

@@ -2,11 +2,21 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
+from service.database.database import Database
+from service.database.group_commit import GroupCommit
+from service.database.owners import Owner
+from service.domain.idempotency import Answer as Given
+from service.domain.idempotency import Claim, Place
+from service.errors import TooMany
+from service.usecases.claim_store import ClaimStore
+from service.usecases.idempotency import Idempotency
 from tests.origin import Origin
 from tests.skep import Answer, Client, Skep, client_of
 
@@ -142,3 +152,51 @@ async def test_an_answer_that_is_too_large_is_told_of(client: Client, workspace:
     again = await ask(client, workspace, "large", "key")
     assert (again.status, again.body["error"]) == (409, "ConflictError")
     assert again.body["details"] == {"run_id": first.headers["x-run-id"]}
+
+
+async def test_so_much_of_a_workspace_is_kept_and_the_oldest_answers_go_first(tmp_path: Path) -> None:
+    database = Database(tmp_path / "skep.db")
+    await database.open()
+    owner = Owner(database.path)
+    owner.open()
+    store = ClaimStore(database, GroupCommit(database), owner, most=4, max_bytes=2500)
+    once = Idempotency(store, owner, lost=_never, was_finished=_never)
+    ran: list[str] = []
+
+    async def answer(workspace: str, key: str, *, is_job: bool = False) -> tuple[int, bytes]:
+        run_id = f"{workspace}-{key}-{len(ran)}"
+        accepted = Given(202, {"x-run-id": run_id}, run_id.encode()) if is_job else None
+
+        async def run() -> Given:
+            ran.append(run_id)
+            return accepted or Given(200, {"x-run-id": run_id}, b"x" * 1000)
+
+        given, _ = await once.once(Claim(Place(workspace, "caller", key), b"1", run_id, is_job), run, accepted)
+        return given.status, given.body
+
+    try:
+        assert await answer("demo", "job", is_job=True) == (202, b"demo-job-0")
+        for key in ("a", "b", "c"):
+            assert await answer("demo", key) == (200, b"x" * 1000)
+        assert await answer("other", "a") == (200, b"x" * 1000)
+        status, body = await answer("demo", "a")
+        assert (status, json.loads(body)["details"]) == (409, {"run_id": "demo-a-1"})
+        assert await answer("demo", "job", is_job=True) == (202, b"demo-job-0")
+        assert [(await answer(*of))[0] for of in (("demo", "b"), ("demo", "c"), ("other", "a"))] == [200] * 3
+        with pytest.raises(TooMany):
+            await answer("demo", "d")
+        assert len(ran) == 5
+        sizes = "SELECT workspace, rows, bytes BETWEEN 1000 AND 2500 AS fits FROM idempotency_sizes ORDER BY workspace"
+        assert [tuple(row) for row in await database.rows(sizes)] == [("demo", 4, 1), ("other", 1, 1)]
+        async with database.writing() as write:
+            await write.execute("UPDATE idempotency SET claimed_ms = 0")
+        await store.purge()
+        assert await database.rows(sizes) == []
+        assert await answer("demo", "d") == (200, b"x" * 1000)
+    finally:
+        owner.close()
+        await database.close()
+
+
+def _never(*_given: object) -> NoReturn:
+    raise AssertionError
