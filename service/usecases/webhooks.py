@@ -38,6 +38,8 @@ AT_ONCE_OF_A_WORKSPACE: Final = 4
 ANSWER_MAX_BYTES: Final = 256 * 1024
 PART_MAX_BYTES: Final = 256 * 1024
 """Of the result, of the error, and of the logs."""
+PENDING_MAX_BYTES: Final = 16 * 2**20
+"""Of what a workspace has to tell; what comes beyond it is told without its result, error and logs."""
 LOOK_EVERY_S: Final = 1.0
 
 NetworkOf = Callable[[str], Awaitable[Rules | None]]
@@ -99,12 +101,20 @@ class Webhooks:
 
     async def keep(self, write: Writing, endings: Sequence[Ending]) -> None:
         """Put those of these runs on disk, in the transaction in which they end."""
-        rows = [
-            (ending.job.id, ending.job.workspace, ending.job.callback, told(ending, part_max_bytes=PART_MAX_BYTES),
-             ending.finished_ms, self._owner.name)
-            for ending in endings
-            if ending.job.callback is not None
-        ]  # fmt: skip
+        sizes: Counter[str] = Counter()
+        rows: list[tuple[object, ...]] = []
+        for ending in endings:
+            job = ending.job
+            if job.callback is None:
+                continue
+            if job.workspace not in sizes:
+                row = await write.row("SELECT bytes FROM delivery_sizes WHERE workspace = ?", (job.workspace,))
+                sizes[job.workspace] = 0 if row is None else row["bytes"]
+            body = told(ending, part_max_bytes=PART_MAX_BYTES)
+            if sizes[job.workspace] + len(body) > PENDING_MAX_BYTES:
+                body = told(ending, part_max_bytes=0)
+            sizes[job.workspace] += len(body)
+            rows.append((job.id, job.workspace, job.callback, body, ending.finished_ms, self._owner.name))
         if rows:
             await write.executemany(
                 "INSERT OR IGNORE INTO deliveries (id, workspace, url, body, status, attempts, due_ms, owner) "

@@ -3,13 +3,21 @@
 import asyncio
 import hashlib
 import hmac
+import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from service.database.database import Database
+from service.database.group_commit import GroupCommit
+from service.database.owners import Owner
+from service.domain.jobs import Job
+from service.usecases.job_endings import Ending
+from service.usecases.webhooks import Webhooks
 from tests.integration.receiver import Receiver, delivered
 from tests.skep import Client, Skep, client_of
 
@@ -77,3 +85,31 @@ async def test_a_callback_goes_nowhere_that_functions_may_not_go(
                 break
             await asyncio.sleep(0.02)
     assert receiver.came.empty()
+
+
+async def test_what_is_still_to_be_told_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.usecases.webhooks.PENDING_MAX_BYTES", 3000)
+    database = Database(tmp_path / "skep.db")
+    await database.open()
+    never: Any = None
+    owner = Owner(database.path)
+    webhooks = Webhooks(database, GroupCommit(database), owner, never, never, secret=b"")
+
+    def ended(workspace: str, number: int) -> Ending:
+        job = Job(f"{workspace}{number}", workspace, "f", None, b"{}", None, "", "http://127.0.0.1/", accepted_ms=1)
+        return Ending(job, "succeeded", 2, 1.0, b'"%b"' % (b"x" * 1000), None, ())
+
+    try:
+        for endings in ([ended("a", 0), ended("a", 1), ended("a", 2)], [ended("a", 3), ended("b", 0)]):
+            async with database.writing() as write:
+                await webhooks.keep(write, endings)
+        bodies = {row["id"]: json.loads(row["body"]) for row in await database.rows("SELECT id, body FROM deliveries")}
+        assert {name: "result" in body for name, body in bodies.items()} == {
+            "a0": True, "a1": True, "a2": False, "a3": False, "b0": True,
+        }  # fmt: skip
+        assert {name for name, body in bodies.items() if body["truncated"]} == {"a2", "a3"}
+        async with database.writing() as write:
+            await write.execute("UPDATE deliveries SET status = 'delivered', body = NULL WHERE workspace = 'a'")
+        assert [row["workspace"] for row in await database.rows("SELECT workspace FROM delivery_sizes")] == ["b"]
+    finally:
+        await database.close()
