@@ -15,6 +15,7 @@ from service.http.access_log import AccessLog
 from service.http.authentication import Gate
 from service.http.followers import Followers
 from service.http.lifecycle import Lifecycle
+from service.http.shares import Shares
 from service.metrics.metrics import Metrics
 from service.settings import Settings
 from service.storage.watch import VolumeWatch
@@ -34,6 +35,9 @@ from service.usecases.secrets import KeepSecrets
 from service.usecases.webhooks import Webhooks
 from service.workers.pools import Pools
 from service.workers.zygote import Zygote
+
+ELSEWHERE_AT_ONCE: Final = 8
+"""Each of them looks into the database again and again."""
 
 
 class Skep:
@@ -69,6 +73,8 @@ class Skep:
         self.settings = settings
         self.lifecycle = Lifecycle()
         self.followers = Followers(settings.followers_max)
+        self.elsewhere = Shares(ELSEWHERE_AT_ONCE, "As many runs are being looked for in other services as may be.")
+        """Waits for another service to call off a run."""
         self.access_log = AccessLog()
         self.metrics = Metrics(workspaces_max=settings.metrics_workspaces_max)
 

@@ -1,6 +1,7 @@
 """One run by its id, from the moment it is asked for, over HTTP: what it is doing, and the way to call it off."""
 
 import asyncio
+import re
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,7 @@ CANCEL: Final = "cancel"
 ELSEWHERE_S: Final = 3.0
 """So long another service may take to call off a run that only it knows of: an idle one looks once a second."""
 LOOK_S: Final = 0.05
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 async def read_run(skep: Skep, request: web.Request) -> web.Response:
@@ -101,18 +103,30 @@ def _of_job(job: Job, live: LiveRun | None, *, is_running: bool) -> dict[str, An
 
 async def _cancel_elsewhere(skep: Skep, request: web.Request, workspace: str, run_id: str) -> web.Response:
     """One that is nowhere written down may be under way in another service: that one would end it at once."""
-    if not skep.owner.has_others():
+    if _ID.fullmatch(run_id) is None or not skep.owner.has_others():
         raise RunNotFound(workspace, run_id)
-    await _write_down(skep, request, workspace, run_id, is_elsewhere=True)
+    with skep.elsewhere.one_of(workspace):
+        async with skep.database.writing() as write:
+            await write.changed(CANCEL, f"{workspace}/{run_id}")
+        status = await _status_soon(skep, workspace, run_id)
+    if status is None:
+        raise RunNotFound(workspace, run_id)
+    # Only now: in the audit log there are no runs that never were.
+    await _write_down(skep, request, workspace, run_id)
+    if status != "cancelled":
+        raise _too_late()
+    return web.Response(status=204)
+
+
+async def _status_soon(skep: Skep, workspace: str, run_id: str) -> str | None:
+    """How a run of another service has ended, if it does while that is waited for."""
     loop = asyncio.get_running_loop()
     until = loop.time() + ELSEWHERE_S
     while loop.time() < until:
         await asyncio.sleep(LOOK_S)
         if (record := await skep.history.find(workspace, run_id)) is not None:
-            if record.status == "cancelled":
-                return web.Response(status=204)
-            raise _too_late()
-    raise RunNotFound(workspace, run_id)
+            return record.status
+    return None
 
 
 async def _write_down(
