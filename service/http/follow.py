@@ -55,7 +55,7 @@ class EventStream(web.StreamResponse):
         self._sent = after
         self._unknown_s = 0.0
         self._quiet_s = 0.0
-        skep.followers.come(self)
+        skep.followers.come(self, workspace)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Send events until the run is over. Called by aiohttp when the head is sent."""
@@ -69,7 +69,7 @@ class EventStream(web.StreamResponse):
             if self._req is not None and self._req.transport is not None:
                 self._req.transport.abort()
         finally:
-            self._skep.followers.go(self)
+            self._skep.followers.go(self, self._workspace)
 
     async def _until_over(self) -> str | None:
         """How it ended; None if that will be known elsewhere, or never."""

@@ -90,7 +90,7 @@ def jobs_skep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skep]:
     """Has few places for accepted runs and for those who follow them, and signs what it tells of them."""
     settings = {
         "EGRESS_ALLOW": "127.0.0.1:*",
-        "FOLLOWERS_MAX": 4,
+        "FOLLOWERS_MAX": 6,
         "JOBS_CONCURRENCY": 2,
         "JOBS_MAX": 40,
         "RUNS_MAX": 64,

@@ -146,6 +146,11 @@ async def test_there_are_so_many_readers_and_one_that_leaves_makes_room(
             assert await reader.messages(2) == ["one", "two"]
         refused = await client.call("GET", path)
         assert (refused.status, refused.body["error"]) == (429, "TooManyRequests")
+        # Others have room.
+        other = f"{workspace[:60]}-2"
+        await client.deploy(other, {"say": SAYING})
+        ran = (await client.run(other, "say", url=f"{origin.url}/echo")).headers["x-run-id"]
+        assert await status_of(client, f"/v2/functions/{other}/runs/{ran}/logs?follow=1") == 200
     async with asyncio.timeout(10):
         while await status_of(client, path) != 200:  # noqa: ASYNC110  # the service has no event for it
             await asyncio.sleep(0.01)

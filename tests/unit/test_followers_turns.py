@@ -24,7 +24,7 @@ class Reader(EventStream):
 
 async def test_readers_of_one_run_take_turns_with_everybody_else() -> None:
     entries = [b'{"message":"%b"}' % (b"x" * 1000)] * 40
-    skep = cast("Any", SimpleNamespace(followers=Followers(100)))
+    skep = cast("Any", SimpleNamespace(followers=Followers(200)))
     written: Counter[int] = Counter()
     rounds = [0]
 
