@@ -53,6 +53,8 @@ class Caller:
     role: Role
     scope: Scope | None = None
     """None for every workspace, and what belongs to none."""
+    id: str = ""
+    """Of the key: a new one may have the name of one that was revoked, and is somebody else."""
 
     def may(self, need: Need) -> bool:
         """Whether the role is enough."""
@@ -63,7 +65,7 @@ class Caller:
         return self.scope is None or self.scope.covers(workspace)
 
 
-ANYBODY: Final = Caller("anonymous", "admin")
+ANYBODY: Final = Caller("anonymous", "admin", id="anonymous")
 """Every caller, where access is open."""
-STRANGER: Final = Caller("nobody", "read", Scope())
+STRANGER: Final = Caller("nobody", "read", Scope(), id="nobody")
 """Who has shown no key, at a route that asks for none."""

@@ -27,6 +27,7 @@ class Place(NamedTuple):
 
     workspace: str
     caller: str
+    """The id of its key."""
     key: str
 
 

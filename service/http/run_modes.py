@@ -77,7 +77,7 @@ async def run_in_mode(skep: Skep, request: web.Request, wanted: Wanted, respond:
         return _answer(respond(completed, run_id), is_kept=not isinstance(completed.outcome, _NEVER_BEGAN))
 
     mark = fingerprint(wanted.function, wanted.revision or "", "later" if is_async else "now", wanted.body)
-    claim = Claim(Place(wanted.workspace, caller, key), mark, run_id, is_async)
+    claim = Claim(Place(wanted.workspace, caller_of(request).id, key), mark, run_id, is_async)
     answer, is_replayed = await skep.idempotency.once(claim, ask, accepted(wanted, run_id) if is_async else None)
     response = _response(answer)
     if is_replayed:

@@ -51,7 +51,7 @@ class Keyring:
         self._exist = False
         # Who shows a key that is not known is compared with this: with the operator's key, or with what nothing equals.
         digest = digest_of(admin_key) if admin_key else secrets.token_bytes(32)
-        self._otherwise = Entry(Caller(ADMIN_NAME, "admin"), digest)
+        self._otherwise = Entry(Caller(ADMIN_NAME, "admin", id=ADMIN_NAME), digest)
         self._has_admin_key = bool(admin_key)
         self.is_open = auth == "off"
         self.is_open_to_all = auth == "off"
@@ -104,7 +104,8 @@ class Keyring:
     def _entry(self, found: KnownKey) -> Entry:
         key = found.key
         expires_s = math.inf if key.expires_ms is None else key.expires_ms / 1000
-        entry = Entry(Caller(key.name, key.role, scope_of(key.workspaces)), found.digest, expires_s=expires_s)
+        caller = Caller(key.name, key.role, scope_of(key.workspaces), key.id)
+        entry = Entry(caller, found.digest, expires_s=expires_s)
         if (before := self._entries.get(key.id)) is not None:
             entry.used_s, entry.noted_s = before.used_s, before.noted_s
         return entry

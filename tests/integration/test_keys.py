@@ -175,6 +175,20 @@ async def test_keys_over_http(keyed: Keyed) -> None:
     assert {"admin all", "expired", "revoked", "over http"} <= set(listed)
 
 
+async def test_a_key_of_an_old_name_does_not_have_the_answers_of_the_old_one(keyed: Keyed) -> None:
+    run_ids = list[str]()
+    async with client_of(keyed.skep) as client:
+        for _ in range(2):
+            made = await call(client, "POST", "/v2/keys", bearer(ADMIN_KEY), {"name": "again", "role": "run"})
+            once = bearer(made.body["key"]) | {"Idempotency-Key": "1"}
+            for replayed in (None, "true"):
+                answer = await call(client, "POST", "/v2/functions/team-right/run/f", once, {})
+                assert (answer.status, answer.headers.get("Idempotency-Replayed")) == (200, replayed)
+                run_ids.append(answer.headers["x-run-id"])
+            await call(client, "DELETE", made.headers["Location"], bearer(ADMIN_KEY))
+    assert [run_ids.index(run_id) for run_id in run_ids] == [0, 0, 2, 2]
+
+
 async def _command(path: Path, capsys: pytest.CaptureFixture[str], *given: str) -> tuple[int, str, str]:
     """`skep keys`, in this process."""
     parser = argparse.ArgumentParser()
