@@ -3,6 +3,7 @@
 `Prefer: respond-async` is RFC 7240; `Idempotency-Key` follows draft-ietf-httpapi-idempotency-key-header.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -28,6 +29,7 @@ from service.ids import new_id
 PREFER: Final = istr("Prefer")
 IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
 REPLAYED: Final = "Idempotency-Replayed"
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)')
 _OF_THIS_ANSWER: Final = ("content-", "ratelimit", "retry-after", "date", CORRELATION_ID)
 """Headers that begin so are not those of the next one."""
 _NEVER_BEGAN: Final = (ParametersRefused, CodeRefused, Rejected)
@@ -87,10 +89,11 @@ async def run_in_mode(skep: Skep, request: web.Request, wanted: Wanted, respond:
 
 def prefers_async(headers: CIMultiDictProxy[str]) -> bool:
     """Whether an answer at once is preferred to one with the result; what else is preferred is ignored (RFC 7240)."""
+    # What is quoted is not looked into; quotation marks without end go on to the end.
     return any(
         preference.partition(";")[0].strip().lower() == "respond-async"
         for line in headers.getall(PREFER, ())
-        for preference in line.split(",")
+        for preference in _QUOTED.sub('"', line).split(",")
     )
 
 
