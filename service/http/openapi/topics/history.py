@@ -68,7 +68,7 @@ OPERATIONS: Final[dict[Handler, Operation]] = {
         answers={200: Success("What it is doing, or what is kept of it.", ref("RunRecord"))},
     ),
     unfinished.cancel_run: Operation(
-        id="cancelRun", tag="Runs", path=RUN_ID, fails=(errors.RunNotFound, errors.Conflict),
+        id="cancelRun", tag="Runs", path=RUN_ID, fails=(errors.RunNotFound, errors.Conflict, errors.TooMany),
         answers={
             202: Success("Another service, which has it, calls it off in a moment.", ref("CancellingRun")),
             204: Success("It is called off."),
