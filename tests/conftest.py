@@ -1,10 +1,13 @@
 """Fixtures every test may ask for."""
 
 import gc
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
+from service import logs
 from tests.skep import Client, Skep, client_of, running_skep
 
 
@@ -19,6 +22,18 @@ def small_heap() -> None:
     """For modules whose tests call the collector: what is alive after all those before is nothing to look at again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """For tests that configure the log. What they leave behind would print what goes wrong in any test after them."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    logs._lines.sink = None
 
 
 @pytest.fixture(scope="session")

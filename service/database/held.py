@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -82,11 +83,25 @@ def prepare(path: Path, migrations: Sequence[Migration], *, create: bool = True)
     try:
         # So that the file can shrink. It says nothing to one that has tables already.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _log_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         return migrate(connection, migrations)
     finally:
         connection.close()
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Of services that start at once one changes the mode. SQLite does not wait for that, as it does for a write."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)  # in a thread: see `Database.open`
+        else:
+            return
 
 
 def identity_of(path: Path) -> tuple[int, int]:

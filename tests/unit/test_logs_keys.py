@@ -1,7 +1,6 @@
 """A key that somebody has given something as its name is in no line of the log."""
 
 import io
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -10,13 +9,7 @@ import structlog
 from service import logs
 from service.domain.keys import mint
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
-    logs._lines.sink = None
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
