@@ -24,10 +24,9 @@ def allows(needs: Need, *, is_filtered: bool = False) -> Access:
             # A key is not even looked at: who asks whether we are alive need not have one, nor a good one.
             request[_CALLER] = STRANGER
             return
-        caller = skep.gate.admit(request)
+        caller = request[_CALLER] = skep.gate.admit(request)
         if caller is ANYBODY:
             return
-        request[_CALLER] = caller
         workspace = request.match_info.get("workspace")
         # As if it were not there: who may not know of a workspace learns nothing of it.
         if workspace is not None and not caller.covers(workspace):
@@ -46,8 +45,7 @@ def nobody_asked(_skep: Skep, _request: web.Request) -> None:
 
 def caller_of(request: web.Request) -> Caller:
     """Who was let in."""
-    caller: Caller = request.get(_CALLER, ANYBODY)
-    return caller
+    return request[_CALLER]
 
 
 def actor_of(request: web.Request) -> Actor:

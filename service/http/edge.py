@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from multidict import istr
 
 from service.domain.keys import without_keys
 from service.errors import SkepError
@@ -23,6 +24,7 @@ from service.http.skep import SKEP, Skep
 from service.ids import new_id
 
 CORRELATION_ID_MAX_CHARACTERS: Final = 128
+_CORRELATION_ID: Final = istr(CORRELATION_ID)
 _CALLER_LEFT: Final = web.Response(status=499)
 """Never sent: what the log says of a caller that did not wait for its answer."""
 
@@ -78,7 +80,7 @@ async def respond(skep: Skep, request: web.Request, handler: Handler, access: Ac
 
 
 def _correlation_id(request: web.Request) -> str:
-    given = request.headers.get(CORRELATION_ID)
+    given = request.headers.get(_CORRELATION_ID)
     if given and len(given) <= CORRELATION_ID_MAX_CHARACTERS and given.isascii() and given.isprintable():
         # Sent by mistake in the wrong header, a key would be in the log.
         return without_keys(given) if "sk_" in given else given

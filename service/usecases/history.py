@@ -27,7 +27,7 @@ from service.usecases.retention import Retention
 
 ENTRIES_MAX: Final = 20_000
 BYTES_MAX: Final = 32 * 1024 * 1024
-BATCH_MAX: Final = 256
+BATCH_MAX: Final = 1024
 """Records of one transaction: other writers wait for no more than that."""
 WRITE_EVERY_S: Final = 0.2
 RETRY_EVERY_S: Final = 1.0
