@@ -8,7 +8,7 @@ from tests.differential.programs import generated, is_valid
 from tests.differential.shrinking import shrunk
 from tests.skep import Client
 
-PROGRAMS = 400
+PROGRAMS = 350
 LINES = 35
 """Shorter than in the long run, which has the time."""
 
