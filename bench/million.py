@@ -7,8 +7,8 @@ Skep starts again with a small `QUOTA_HISTORY_ROWS`, and runs are timed while it
 import argparse
 import base64
 import itertools
-import os
 import random
+import secrets
 import sqlite3
 import sys
 import time
@@ -21,7 +21,9 @@ from typing import Final
 from bench.servers import SkepServer, open_skep
 from bench.wire import Connection, build_request
 from bench.workspaces import HELLO, deploy, run_request
-from service.database import migrations, runs
+from service.database import migrations, run_groups
+from service.database.run_groups import Batch
+from service.usecases.history import BATCH_MAX
 
 FUNCTIONS: Final = 10
 FILTERS: Final = ("", "&function=function_3", "&status=failed", "&function=function_3&status=failed", "&function=none")
@@ -62,22 +64,22 @@ def _fill(path: Path, rows: int, workspaces: int) -> list[tuple[str, str]]:
     for pragma in ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16384"):
         connection.execute(f"PRAGMA {pragma}")
     migrations.migrate(connection, migrations.load(migrations.folder()))
-    choices, prefix, now_ms = random.Random(1), os.urandom(11), int(time.time() * 1000)
+    choices, prefix, now_ms = random.Random(1), secrets.token_hex(11), int(time.time() * 1000)
     some: list[tuple[str, str]] = []
-    spent_s = 0.0
-    for begin in range(0, rows, 256):
-        batch: list[runs.Row] = []
-        for number in range(begin, min(begin + 256, rows)):
+    spent_s, name, run_id = 0.0, "", ""
+    for begin in range(0, rows, BATCH_MAX):
+        batch = Batch()
+        for number in range(begin, min(begin + BATCH_MAX, rows)):
             status = 2 if choices.random() < 0.95 else choices.choice((3, 4, 5))
             at_ms = now_ms - rows + number
-            run_id = prefix + number.to_bytes(5, "big")
+            run_id = f"{prefix}{number:010x}"
             name = f"workspace-{choices.randrange(workspaces)}"
             function = f"function_{choices.randrange(FUNCTIONS)}"
             result = b'{"greeting":"Hello world","number":%d}' % number
-            batch.append((run_id, name, function, status, 1, "bench", at_ms, at_ms, 0.4, False, result, None))
-        some.append((batch[0][1], batch[0][0].hex()))
+            batch.add(run_id, name, function, status, 1, "bench", at_ms, at_ms, 0.4, False, result, None)
+        some.append((name, run_id))
         began = time.thread_time()
-        runs.insert(connection, batch)
+        run_groups.insert(connection, batch)
         spent_s += time.thread_time() - began
     connection.close()
     size_mb = path.stat().st_size / 1e6
@@ -88,7 +90,7 @@ def _fill(path: Path, rows: int, workspaces: int) -> list[tuple[str, str]]:
 
 def _look(connection: Connection, workspaces: int, rows: int, ids: list[tuple[str, str]]) -> None:
     choices = random.Random(2)
-    deep = base64.urlsafe_b64encode(str(rows // 2).encode()).decode().rstrip("=")
+    deep = base64.urlsafe_b64encode(str(rows // BATCH_MAX // 2 << run_groups.PLACE_BITS).encode()).decode().rstrip("=")
     worst_ms = 0.0
     for limit, filters, cursor in itertools.product((50, 500), FILTERS, ("", f"&cursor={deep}")):
         times_ms = []

@@ -1,4 +1,4 @@
-"""The history: a record of every run that was let in. A run leaves an entry in a dictionary; the rest is for threads.
+"""The history: a record of every run that was let in. A run leaves its record in a batch; the rest is for threads.
 
 What cannot be written stays in memory and is tried again, up to a bound; beyond it the newest records are dropped and
 counted. No run waits for any of this.
@@ -6,29 +6,33 @@ counted. No run waits for any of this.
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 
-from service.database import runs
+from service.database import run_groups, runs
 from service.database.database import Database
 from service.database.direct import Direct
 from service.database.held import BUSY_TIMEOUT_S
+from service.database.run_groups import Batch
 from service.domain.outcome import Outcome, Returned
 from service.domain.record import Record, Status, Summary
 from service.errors import DatabaseUnavailable
 from service.metrics.observation import HistoryState
-from service.usecases.recording import Encoder, Entry, shortened, size_of
+from service.usecases.recording import SUCCEEDED, Encoder
 from service.usecases.retention import Retention
 
-ENTRIES_MAX: Final = 20_000
-BYTES_MAX: Final = 32 * 1024 * 1024
-BATCH_MAX: Final = 1024
-"""Records of one transaction: other writers wait for no more than that."""
+BATCH_MAX: Final = 512
+BATCH_MAX_BYTES: Final = 1024 * 1024
+"""Records of one transaction, and what they hold: other services wait for no more than that."""
+BATCHES_MAX: Final = 40
+"""So many wait, beside the one that is being filled."""
 WRITE_EVERY_S: Final = 0.2
 RETRY_EVERY_S: Final = 1.0
 WRITE_WAIT_S: Final = 0.25
@@ -39,6 +43,7 @@ LOG_DROPS_EVERY_S: Final = 60.0
 CACHE_KIB: Final = 16 * 1024
 CHECKPOINT_PAGES: Final = 2000
 
+_ID: Final = re.compile("[0-9a-f]{32}")
 _log = structlog.get_logger()
 
 
@@ -57,16 +62,17 @@ class History:
         self._database = database
         self._is_kept = is_kept
         self._encoder = Encoder(envelope, result_max_bytes=result_max_bytes, logs_max_bytes=logs_max_bytes)
-        self._large_bytes = result_max_bytes + logs_max_bytes
+        self._result_max_bytes = result_max_bytes
         pragmas = (f"PRAGMA cache_size = -{CACHE_KIB}", f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._writer = Direct(database.path, name="history", busy_timeout_s=WRITE_WAIT_S, pragmas=pragmas)
         self._reader = Direct(
             database.path, name="history-reads", busy_timeout_s=BUSY_TIMEOUT_S, pragmas=("PRAGMA query_only = ON",)
         )
         self._retention = Retention(database, self._writer, self._reader, retention_of)
-        self._waiting: dict[str, Entry] = {}
-        self._writing: dict[str, Entry] = {}
-        self._bytes = 0
+        self._batch = Batch()
+        """What comes next goes here."""
+        self._full: deque[Batch] = deque()
+        """To be written, the oldest first."""
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Condition()
@@ -83,43 +89,35 @@ class History:
         """
         if not self._is_kept:
             return
-        waiting = self._waiting
-        # The usual one is told by its type: a call for its size would cost as much as all the rest.
-        size = len(outcome.result_json) if type(outcome) is Returned and not outcome.logs else size_of(outcome)
-        is_cut = size > self._large_bytes
-        if is_cut:
-            outcome, size = shortened(outcome, self._encoder)
-        if len(waiting) >= ENTRIES_MAX or self._bytes + size > BYTES_MAX:
-            self._drop()
-            return
-        if not waiting:
+        batch, ended_ms = self._batch, time.time() * 1000
+        if not batch.ids:
             self._wake.set()
-        self._bytes += size
-        waiting[run_id] = (
-            workspace,
-            function,
-            outcome,
-            waited_ms,
-            revision,
-            key,
-            time.time(),
-            duration_ms,
-            is_cut,
-            size,
-        )
+        try:
+            # The usual one is told by its type: to ask for what others have takes as long as all the rest.
+            if type(outcome) is Returned and not outcome.logs and len(outcome.result_json) <= self._result_max_bytes:
+                duration_ms = outcome.duration_ms
+                batch.add(
+                    run_id, workspace, function, SUCCEEDED, revision, key, int(ended_ms - duration_ms - waited_ms),
+                    int(ended_ms), duration_ms, False, outcome.result_json, None,
+                )  # fmt: skip
+            else:
+                row = self._encoder.row(
+                    run_id, workspace, function, outcome, waited_ms, revision, key, duration_ms, ended_ms
+                )
+                batch.add(*row)
+        except Exception as error:  # noqa: BLE001  # ours, and no run is to end with it
+            self._drop(repr(error))
+        if len(batch.ids) >= BATCH_MAX or batch.bytes > BATCH_MAX_BYTES:
+            self._close_batch()
 
     async def find(self, workspace: str, run_id: str) -> Record | None:
         """One run that is over, written or not. Raises: DatabaseUnavailable."""
-        entry = self._waiting.get(run_id) or self._writing.get(run_id)
-        if entry is not None:
-            return self._encoder.record(run_id, entry) if entry[0] == workspace else None
-        try:
-            known_by = bytes.fromhex(run_id)
-        except ValueError:
+        for batch in (self._batch, *self._full):
+            if (record := batch.find(workspace, run_id)) is not None:
+                return record
+        if _ID.fullmatch(run_id) is None:
             return None
-        if known_by.hex() != run_id:
-            return None
-        return await self._reader.do(runs.find, workspace, known_by)
+        return await self._reader.do(runs.find, workspace, run_id)
 
     async def page(
         self, workspace: str, *, function: str | None, status: Status | None, before: int | None, limit: int
@@ -139,8 +137,12 @@ class History:
             written=self.written,
             dropped=self.dropped,
             expired=self._retention.expired,
-            waiting=len(self._waiting) + len(self._writing),
+            waiting=self._left,
         )
+
+    @property
+    def _left(self) -> int:
+        return sum([len(batch.ids) for batch in (self._batch, *self._full)])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -156,8 +158,8 @@ class History:
             self._wake.set()
             self._hurry.set()
             await asyncio.wait([writing, tidying])
-            if self._waiting:
-                _log.warning("runs left out of the history", dropped=len(self._waiting), reason=self.trouble)
+            if self._left:
+                _log.warning("runs left out of the history", dropped=self._left, reason=self.trouble)
             await self._writer.close()
             await self._reader.close()
 
@@ -173,9 +175,7 @@ class History:
                 await self._write_all()
             except Exception:  # noqa: BLE001  # a side task: it must not end, and nobody else would hear of it
                 _log.exception("history not written")
-                self.dropped += len(self._writing)
-                self._forget()
-            if self._waiting:
+            if self._left:
                 # What failed, and what came meanwhile: only the first of several wakes.
                 self._wake.set()
             async with self._idle:
@@ -185,43 +185,46 @@ class History:
 
     async def _write_all(self) -> None:
         """Everything that waits now."""
-        rounds = len(self._waiting) // BATCH_MAX + 1
-        for _ in range(rounds):
-            if not self._waiting:
-                break
-            self._take()
-            batch = self._writing
-            try:
-                async with self._database.turn:
-                    await self._writer.do(self._insert, batch)
-            except DatabaseUnavailable as error:
-                if not self.trouble:
-                    _log.warning("history not written", reason=str(error), waiting=len(batch) + len(self._waiting))
-                self.trouble = f"the history is not written: {error}"
-                self._waiting, self._writing = {**batch, **self._waiting}, {}
-                return
-            self.written += len(batch)
-            if self.trouble:
-                _log.info("history written again", dropped=self.dropped)
-                self.trouble = ""
-            self._forget()
-
-    def _insert(self, connection: sqlite3.Connection, batch: dict[str, Entry]) -> None:
-        runs.insert(connection, self._encoder.rows(batch))
-
-    def _take(self) -> None:
-        if len(self._waiting) <= BATCH_MAX:
-            self._writing, self._waiting = self._waiting, {}
+        # One that is not full is kept open while the others cannot be written: there is room for so many batches.
+        if self._batch.ids and len(self._full) < (1 if self.trouble else BATCHES_MAX):
+            self._close_batch()
+        try:
+            async with self._database.turn:
+                await self._writer.do(self._insert)
+        except DatabaseUnavailable as error:
+            if not self.trouble:
+                _log.warning("history not written", reason=str(error), waiting=self._left)
+            self.trouble = f"the history is not written: {error}"
             return
-        self._writing = {run_id: self._waiting.pop(run_id) for run_id in list(self._waiting)[:BATCH_MAX]}
+        if self.trouble:
+            _log.info("history written again", dropped=self.dropped)
+            self.trouble = ""
 
-    def _forget(self) -> None:
-        self._bytes -= sum(entry[-1] for entry in self._writing.values())
-        self._writing = {}
+    def _insert(self, connection: sqlite3.Connection) -> None:
+        """All in one go, in the thread: each way between it and the event loop costs runs some time."""
+        for _ in range(len(self._full)):
+            batch = self._full[0]
+            try:
+                run_groups.insert(connection, batch)
+            except (sqlite3.Error, OSError):
+                raise  # it is tried again as it is: it may be there, and only the end of writing it have failed
+            except Exception:  # noqa: BLE001  # ours, and the next ones are as good as any
+                _log.exception("history not written")
+                self.dropped += len(batch.ids)
+            else:
+                self.written += len(batch.ids)
+            self._full.popleft()
+
+    def _close_batch(self) -> None:
+        batch, self._batch = self._batch, Batch()
+        if len(self._full) < BATCHES_MAX:
+            self._full.append(batch)
+        else:
+            self._drop(self.trouble or "too many at once", len(batch.ids))
 
     async def _settle(self) -> None:
         """What was recorded before is written after this, unless it takes too long."""
-        goal = self.written + len(self._writing) + len(self._waiting)
+        goal = self.written + self._left
         if self.trouble or self.written == goal:
             return
         with contextlib.suppress(TimeoutError):
@@ -230,11 +233,9 @@ class History:
                     self._hurry.set()
                     await self._idle.wait()
 
-    def _drop(self) -> None:
-        self.dropped += 1
+    def _drop(self, reason: str, count: int = 1) -> None:
+        self.dropped += count
         now = time.monotonic()
         if now - self._told_at >= LOG_DROPS_EVERY_S:
             self._told_at = now
-            _log.warning(
-                "runs left out of the history", dropped=self.dropped, reason=self.trouble or "too many at once"
-            )
+            _log.warning("runs left out of the history", dropped=self.dropped, reason=reason)

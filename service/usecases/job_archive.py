@@ -6,20 +6,21 @@ accepted finds its end here.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 from service.database.database import Writing
+from service.database.run_groups import (
+    NEXT_BATCH,
+    ONE_COUNT,
+    ONE_GROUP,
+    PLACE_BITS,
+    PLACES,
+    Row,
+    group_of,
+    number_of,
+)
 from service.domain.outcome import Logs
 from service.domain.record import STATUSES
 from service.usecases.job_endings import Ending
-
-_RUN: Final = (
-    "INSERT OR IGNORE INTO runs (id, workspace, function, status, revision, key, queued_ms, finished_ms, duration_ms, "
-    "is_truncated, answer, logs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_COUNT: Final = (
-    "INSERT INTO run_counts (workspace, rows) VALUES (?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows"
-)
 
 
 class JobArchive:
@@ -31,15 +32,22 @@ class JobArchive:
 
     async def write(self, write: Writing, endings: Sequence[Ending]) -> None:
         """Write these; one that is there already, since an earlier try was told to have failed, is left."""
-        await write.executemany(_RUN, [self._row(ending) for ending in endings])
-        await write.executemany(_COUNT, Counter(ending.job.workspace for ending in endings).items())
+        for begin in range(0, len(endings), PLACES):
+            (found,) = await write.rows(NEXT_BATCH)
+            groups = [
+                # Each by itself: when it is tried again others may be beside it.
+                group_of(self._row(ending), number=number_of(found["number"] << PLACE_BITS, place))
+                for place, ending in enumerate(endings[begin : begin + PLACES])
+            ]
+            await write.executemany(ONE_GROUP, groups)
+        await write.executemany(ONE_COUNT, Counter(ending.job.workspace for ending in endings).items())
 
-    def _row(self, ending: Ending) -> tuple[object, ...]:
+    def _row(self, ending: Ending) -> Row:
         job, whole = ending.job, ending.error_json if ending.result_json is None else ending.result_json
         answer, logs = self._kept(whole), self._kept_logs(ending.logs)
         return (
-            bytes.fromhex(job.id), job.workspace, job.function, STATUSES.index(ending.status), ending.revision, job.key,
-            job.accepted_ms, ending.finished_ms, ending.duration_ms, int(answer != whole or logs is not ending.logs),
+            job.id, job.workspace, job.function, STATUSES.index(ending.status), ending.revision, job.key,
+            job.accepted_ms, ending.finished_ms, ending.duration_ms, answer != whole or logs is not ending.logs,
             answer, b"[%b]" % b",".join(logs) if logs else None,
         )  # fmt: skip
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, assert_never
 
-import msgspec
-
-from service.database.runs import Row, record_of
+from service.database.run_groups import Row
 from service.domain.outcome import (
     Cancelled,
     CodeRefused,
@@ -19,14 +17,10 @@ from service.domain.outcome import (
     TimedOut,
     WorkerLost,
 )
-from service.domain.record import STATUSES, Record, Status
+from service.domain.record import STATUSES, Status
 
-Entry = tuple[str, str, Outcome | None, float, int | None, str, float, float | None, bool, int]
-"""Workspace, function, outcome, ms waited, revision, key, time of the end in s, ms it took if the outcome does not say,
-whether it was shortened, bytes. A plain tuple: one is made for each run.
-"""
 _CODES: Final[Mapping[Status, int]] = {status: code for code, status in enumerate(STATUSES)}
-_SUCCEEDED: Final = _CODES["succeeded"]
+SUCCEEDED: Final = _CODES["succeeded"]
 
 
 class Encoder:
@@ -37,26 +31,26 @@ class Encoder:
         self._result_max_bytes = result_max_bytes
         self._logs_max_bytes = logs_max_bytes
 
-    def rows(self, entries: Mapping[str, Entry]) -> list[Row]:
-        """As the database has them."""
-        rows: list[Row] = []
-        result_max_bytes = self._result_max_bytes
-        for run_id, entry in entries.items():
-            workspace, function, outcome, waited_ms, revision, key, ended_s, _duration_ms, is_truncated, size = entry
-            if type(outcome) is Returned and not outcome.logs and not is_truncated and size <= result_max_bytes:
-                # As nearly all are, and the interpreter is not free for runs meanwhile.
-                answer, duration_ms, ended_ms = outcome.result_json, outcome.duration_ms, ended_s * 1000
-                rows.append((
-                    bytes.fromhex(run_id), workspace, function, _SUCCEEDED, revision, key,
-                    int(ended_ms - duration_ms - waited_ms), int(ended_ms), duration_ms, False, answer, None,
-                ))  # fmt: skip
-            else:
-                rows.append(self._row(run_id, entry))
-        return rows
-
-    def record(self, run_id: str, entry: Entry) -> Record:
-        """As if it had been read from the database."""
-        return record_of(self._row(run_id, entry))
+    def row(  # noqa: PLR0913, PLR0917  # as it is recorded
+        self, run_id: str, workspace: str, function: str, outcome: Outcome | None, waited_ms: float,
+        revision: int | None, key: str, duration_ms: float | None, ended_ms: float,
+    ) -> Row:  # fmt: skip
+        """As the database has it."""
+        answer: bytes | None = None
+        logs: Logs = ()
+        is_truncated = False
+        if outcome is not None:
+            logs = getattr(outcome, "logs", ())
+            duration_ms = getattr(outcome, "duration_ms", duration_ms)
+            whole = outcome.result_json if isinstance(outcome, Returned) else self._envelope(outcome)
+            answer = self.kept_result(whole)
+            is_truncated = answer is None
+        kept_logs = self.kept_logs(logs)
+        return (
+            run_id, workspace, function, _CODES[status_of(outcome)], revision, key,
+            int(ended_ms - (duration_ms or 0.0) - waited_ms), int(ended_ms), duration_ms,
+            is_truncated or kept_logs is not logs, answer, b"[%b]" % b",".join(kept_logs) if kept_logs else None,
+        )  # fmt: skip
 
     def kept_result(self, result_json: bytes) -> bytes | None:
         """None if it is too large."""
@@ -70,24 +64,6 @@ class Encoder:
             if left < 0:
                 return logs[:place]
         return logs
-
-    def _row(self, run_id: str, entry: Entry) -> Row:
-        workspace, function, outcome, waited_ms, revision, key, ended_s, duration_ms, is_truncated, _size = entry
-        answer: bytes | None = None
-        logs: Logs = ()
-        if outcome is not None:
-            logs = getattr(outcome, "logs", ())
-            duration_ms = getattr(outcome, "duration_ms", duration_ms)
-            whole = outcome.result_json if isinstance(outcome, Returned) else self._envelope(outcome)
-            answer = self.kept_result(whole) or None
-            is_truncated = is_truncated or answer is None
-        kept_logs = self.kept_logs(logs)
-        ended_ms = ended_s * 1000
-        return (
-            bytes.fromhex(run_id), workspace, function, _CODES[status_of(outcome)], revision, key,
-            int(ended_ms - (duration_ms or 0.0) - waited_ms), int(ended_ms), duration_ms,
-            is_truncated or kept_logs is not logs, answer, b"[%b]" % b",".join(kept_logs) if kept_logs else None,
-        )  # fmt: skip
 
 
 def status_of(outcome: Outcome | None) -> Status:
@@ -105,25 +81,3 @@ def status_of(outcome: Outcome | None) -> Status:
             return "cancelled"
         case _ as unreachable:
             assert_never(unreachable)
-
-
-def size_of(outcome: Outcome | None) -> int:
-    """Bytes that are held for as long as it is not written."""
-    size = 0
-    match outcome:
-        case Returned():
-            size = len(outcome.result_json)
-        case Raised():
-            size = len(outcome.message) + len(outcome.traceback)
-    return size + sum(map(len, () if outcome is None else getattr(outcome, "logs", ())))
-
-
-def shortened(outcome: Outcome | None, encoder: Encoder) -> tuple[Outcome | None, int]:
-    """What would not be kept is not held either."""
-    match outcome:
-        case Returned():
-            result = encoder.kept_result(outcome.result_json) or b""
-            outcome = Returned(result, encoder.kept_logs(outcome.logs), outcome.duration_ms)
-        case Raised() | TimedOut() | MemoryExceeded() | Cancelled() | WorkerLost():
-            outcome = msgspec.structs.replace(outcome, logs=encoder.kept_logs(outcome.logs))
-    return outcome, size_of(outcome)

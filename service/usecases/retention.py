@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from service.database import runs
+from service.database import run_order, runs
 from service.database.database import Database
 from service.database.direct import Direct
 from service.errors import DatabaseUnavailable
@@ -17,7 +17,7 @@ from service.errors import DatabaseUnavailable
 LOOK_EVERY_S: Final = 5.0
 """For workspaces with too many runs; runs that are too old are looked for each `AGE_EVERY` times."""
 AGE_EVERY: Final = 12
-STEP_ROWS: Final = 200
+STEP_GROUPS: Final = 200
 REST: Final = 3.0
 """A step is followed by so many times its own length of rest, but for `REST_MAX_S` at the most."""
 REST_MAX_S: Final = 0.25
@@ -48,7 +48,7 @@ class Retention:
         """Until it is cancelled."""
         with contextlib.suppress(DatabaseUnavailable):
             async with self._database.turn:
-                await self._writer.do(runs.recount)
+                await self._writer.do(run_order.recount)
         for number in count():
             await asyncio.sleep(LOOK_EVERY_S)
             try:
@@ -84,10 +84,10 @@ class Retention:
             async with self._database.turn:
                 began = time.monotonic()
                 gone, is_more = await self._writer.do(
-                    runs.delete_oldest, workspace, before_ms=before_ms, beyond=beyond, limit=STEP_ROWS
+                    run_order.delete_oldest, workspace, before_ms=before_ms, beyond=beyond, limit=STEP_GROUPS
                 )
             self.expired += gone
-            beyond = max(0, beyond - STEP_ROWS)
+            beyond = max(0, beyond - gone)
             await asyncio.sleep(min(REST_MAX_S, REST * (time.monotonic() - began)))
 
     async def _shrink(self) -> None:
@@ -95,6 +95,6 @@ class Retention:
         while True:
             async with self._database.turn:
                 began = time.monotonic()
-                if not await self._writer.do(runs.shrink, keep=FREE_PAGES, step=SHRINK_PAGES):
+                if not await self._writer.do(run_order.shrink, keep=FREE_PAGES, step=SHRINK_PAGES):
                     return
             await asyncio.sleep(min(REST_MAX_S, REST * (time.monotonic() - began)))

@@ -16,7 +16,6 @@ from service.ids import new_id
 from service.usecases import history as module
 from service.usecases import retention
 from service.usecases.history import History
-from service.usecases.recording import Entry
 
 RETURNED = Returned(b'{"a":1}', (), 0.5)
 
@@ -52,10 +51,10 @@ async def test_what_comes_while_a_batch_is_written_is_written_too(
             history.record(late, "w", "late", RETURNED)
             recorded.set()
 
-        def insert(connection: sqlite3.Connection, batch: dict[str, Entry]) -> None:
+        def insert(connection: sqlite3.Connection) -> None:
             monkeypatch.setattr(history, "_insert", write)
             loop.call_soon_threadsafe(come_late)
-            write(connection, batch)
+            write(connection)
 
         monkeypatch.setattr(history, "_insert", insert)
         for _ in range(module.BATCH_MAX + 1):
@@ -86,16 +85,44 @@ async def test_what_is_left_at_the_end_is_written(tmp_path: Path) -> None:
 async def test_what_has_no_room_in_memory_is_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ENTRIES_MAX", 3)
+    monkeypatch.setattr(module, "BATCH_MAX", 2)
+    monkeypatch.setattr(module, "BATCHES_MAX", 2)
+    monkeypatch.setattr(module, "BATCH_MAX_BYTES", 100)
+    ids = [new_id() for _ in range(7)]
     async with opened(tmp_path) as history:
-        for _ in range(5):
-            history.record(new_id(), "w", "f", RETURNED)
-        assert (history.state().waiting, history.dropped) == (3, 2)
-        monkeypatch.setattr(module, "BYTES_MAX", 100)
-        assert len(await listed(history, "w")) == 3
-        history.record(new_id(), "w", "f", Returned(b'"' + b"x" * 99 + b'"', (), 0.5))
-        history.record(new_id(), "w", "f", Raised("E", "x" * 60, "f", 1, "y" * 60, (), 0.5))
-        assert history.dropped == 4
+        for run_id in ids:
+            history.record(run_id, "w", "f", RETURNED)
+        assert (history.state().waiting, history.dropped) == (5, 2)
+        assert [run.id for run in await listed(history, "w")] == [ids[6], *ids[3::-1]]
+        for _ in range(3):
+            history.record(new_id(), "w", "f", Returned(b'"' + b"x" * 99 + b'"', (), 0.5))
+            history.record(new_id(), "w", "f", Raised("E", "x" * 60, "f", 1, "y" * 60, (), 0.5))
+        assert (history.state().waiting, history.dropped) == (2, 6)
+
+
+async def test_a_run_that_cannot_be_recorded_is_dropped_and_the_others_are_not(tmp_path: Path) -> None:
+    async with opened(tmp_path) as history:
+        history.record(new_id(), "w", "f", RETURNED)
+        history.record(new_id(), "w", "f", RETURNED, 0.0, None, "\ud800")
+        history.record(new_id(), "v", "f", RETURNED, 0.0, None, "\ud800")
+        assert (len(await listed(history, "w")), history.dropped) == (1, 2)
+        history.record(new_id(), "w", "\ud800", RETURNED)  # found out where it is written, with what is beside it
+        await listed(history, "w")
+        history.record(new_id(), "w", "f", RETURNED)
+        assert (len(await listed(history, "w")), history.dropped) == (2, 3)
+        assert history.state().waiting == 0
+
+
+async def test_what_is_not_yet_written_is_found_as_it_will_be(tmp_path: Path) -> None:
+    async with opened(tmp_path) as history:
+        logged, failed = new_id(), new_id()
+        history.record(logged, "w", "f", Returned(b"1", (b'"a"', b'"b"'), 0.5), 1.0, 3, "key")
+        history.record(failed, "w", "f", Raised("E", "x", "f", 1, "y", (), 0.5))
+        before = [await history.find("w", run_id) for run_id in (logged, failed)]
+        assert None not in before
+        assert await history.find("v", logged) is None
+        await listed(history, "w")
+        assert [await history.find("w", run_id) for run_id in (logged, failed)] == before
 
 
 async def test_the_times_of_a_run_follow_from_its_end(tmp_path: Path) -> None:
@@ -112,7 +139,7 @@ async def test_the_times_of_a_run_follow_from_its_end(tmp_path: Path) -> None:
 async def test_the_newest_runs_of_each_workspace_stay_and_the_others_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "STEP_ROWS", 7)
+    monkeypatch.setattr(retention, "STEP_GROUPS", 7)
     async with opened(tmp_path, rows=10) as history:
         kept = []
         for number in range(50):
@@ -137,6 +164,7 @@ async def test_runs_that_are_too_old_go_and_take_the_workspace_with_them(
             past.setattr("service.usecases.history.time.time", lambda: 1_700_000_000.0)
             history.record(new_id(), "old", "f", RETURNED)
             history.record(new_id(), "both", "f", RETURNED)
+            await listed(history, "both")  # what is written together leaves together
         history.record(new_id(), "both", "f", RETURNED)
         assert len(await listed(history, "both")) == 2
         await history._retention.look(at_age=True)
