@@ -33,8 +33,9 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 run: $(VENV)/.run
 	@exec $(BIN)/skep
 
+# Two at a time, each with services of its own, since most tests wait for one.
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ CREATE TABLE run_groups (
     workspace TEXT NOT NULL,
     function TEXT NOT NULL, -- empty for bodies that were run once
     status INTEGER NOT NULL, -- 2 succeeded, 3 failed, 4 timed_out, 5 cancelled, 6 lost
-    first_id BLOB NOT NULL, -- the least; all ids of a group differ in no more than their last twelve bits
+    first_id BLOB NOT NULL, -- all ids of a group differ in no more than their last twelve bits
     rows INTEGER NOT NULL,
     finished_ms INTEGER NOT NULL, -- when the last of them did
     runs TEXT NOT NULL, -- JSON, in their order: see service/database/run_groups.py

@@ -25,8 +25,6 @@ PLACES: Final = 1 << PLACE_BITS
 _ID_DIGITS: Final = 32
 _ALIKE: Final = 29
 """Of those: the ids of a group differ in the others alone, so that one can be looked for."""
-_ID: Final = slice(2, 2 + _ID_DIGITS)
-"""Where it stands in the JSON of a run."""
 STATEMENT_MAX: Final = 256
 """Rows of one statement: it has a parameter for each value, and there are 32,766 at the most."""
 _SUCCEEDED: Final = STATUSES.index("succeeded")
@@ -42,8 +40,10 @@ Row = tuple[str, str, str, int, int | None, str, int, int, float | None, bool, b
 """One finished run: id, workspace, function, status, revision, key, queued, finished, duration in ms, whether it was
 shortened, result or error, logs.
 """
-_Of = tuple[str, str, int]
-"""Workspace, function, status."""
+_Of = tuple[str, str, int, str]
+"""Workspace, function, status, and the digits that all ids have."""
+_encoded: Final = orjson.dumps
+_LINE: Final = orjson.OPT_APPEND_NEWLINE
 
 
 class Run(NamedTuple):
@@ -62,64 +62,77 @@ class Run(NamedTuple):
     logs_bytes: int | None
 
 
+class _Group:
+    """Runs that will be one row."""
+
+    __slots__ = ("bodies", "count", "last_at", "runs")
+
+    def __init__(self) -> None:
+        self.runs = bytearray()
+        """A line of JSON for each."""
+        self.bodies = bytearray()
+        self.count = 0
+        self.last_at = 0
+        """Where the last line begins."""
+
+
 class Batch:
     """Runs that are written together, in their order.
 
-    Each is encoded when it is added, since all it is made of is at hand then: what is left for later is to join bytes.
+    Each is encoded when it is added: all it is made of is at hand then, nothing of it is kept alive until it is written,
+    and who writes hardly needs the interpreter.
     """
 
     def __init__(self) -> None:
-        self.ids: dict[str, _Of] = {}
-        """Of the runs in it."""
+        self.count = 0
         self.bytes = 0
         """Of results and logs."""
-        self._groups: dict[_Of, tuple[list[bytes], list[bytes]]] = {}
+        self._groups: dict[_Of, _Group] = {}
 
     def add(  # noqa: PLR0913, PLR0917  # a `Row`, by position, since this is paid by every run
         self, run_id: str, workspace: str, function: str, status: int, revision: int | None, key: str, queued_ms: int,
         finished_ms: int, duration_ms: float | None, is_truncated: bool, answer: bytes | None, logs: bytes | None,  # noqa: FBT001
     ) -> None:  # fmt: skip
         """No more of them than `PLACES`."""
-        ids = self.ids
         # As `Run`, which would take longer to make.
-        run = orjson.dumps((
-            run_id, len(ids), revision, key, queued_ms, finished_ms, duration_ms, is_truncated,
+        run = _encoded((
+            run_id, self.count, revision, key, queued_ms, finished_ms, duration_ms, is_truncated,
             None if answer is None else len(answer), None if logs is None else len(logs),
-        ))  # fmt: skip
-        body = answer or b"" if logs is None else (answer or b"") + logs
-        of = (workspace, function, status)
+        ), None, _LINE)  # fmt: skip
+        of = (workspace, function, status, run_id[:_ALIKE])
         group = self._groups.get(of)
         if group is None:
-            group = self._groups[of] = ([], [])
-        group[0].append(run)
-        group[1].append(body)
-        self.bytes += len(body)
-        ids[run_id] = of
+            group = self._groups[of] = _Group()
+        runs = group.runs
+        group.last_at = len(runs)
+        group.count += 1
+        runs += run
+        if answer is not None:
+            group.bodies += answer
+            self.bytes += len(answer)
+        if logs is not None:
+            group.bodies += logs
+            self.bytes += len(logs)
+        self.count += 1
 
     def find(self, workspace: str, run_id: str) -> Record | None:
         """One of these."""
-        of = self.ids.get(run_id)
-        if of is None or of[0] != workspace:
-            return None
-        begin = orjson.dumps([run_id])[:-1]
-        for run, body in zip(*self._groups[of], strict=True):
-            if run.startswith(begin):
-                return record_of(Run._make(orjson.loads(run)), of[1], of[2], body)
+        for (name, function, status, alike), group in self._groups.items():
+            if name == workspace and run_id.startswith(alike) and run_id.encode() in group.runs:
+                record = record_in(_text(group), bytes(group.bodies), run_id, function, status)
+                if record is not None:
+                    return record
         return None
 
     def groups(self, number: int) -> list[tuple[object, ...]]:
         """The rows of the table, for a batch of this number."""
-        return [
-            _group(of, number, runs, bodies)
-            for of, members in self._groups.items()
-            for runs, bodies in _alike(*members)
-        ]
+        return [_group(of, number, group) for of, group in self._groups.items()]
 
     def counts(self) -> list[tuple[str, int]]:
         """How many runs of each workspace."""
         counts: Counter[str] = Counter()
-        for (workspace, _, _), (runs, _) in self._groups.items():
-            counts[workspace] += len(runs)
+        for (workspace, *_), group in self._groups.items():
+            counts[workspace] += group.count
         return list(counts.items())
 
 
@@ -149,14 +162,26 @@ def number_of(group: int, place: int) -> int:
     return group >> PLACE_BITS << PLACE_BITS | place
 
 
-def least_id(run_id: str) -> bytes:
-    """Which the first id of the group of this run cannot be less than."""
-    return bytes.fromhex(run_id[:_ALIKE].ljust(_ID_DIGITS, "0"))
+def ids_beside(run_id: str) -> tuple[bytes, bytes]:
+    """The least and the greatest id that the first run of the group of this one can have."""
+    alike = run_id[:_ALIKE]
+    return bytes.fromhex(alike.ljust(_ID_DIGITS, "0")), bytes.fromhex(alike.ljust(_ID_DIGITS, "f"))
 
 
 def runs_of(text: str) -> Iterator[Run]:
     """Those of a group, in their order."""
     return map(Run._make, orjson.loads(text))
+
+
+def record_in(text: str, bodies: bytes, run_id: str, function: str, status: int) -> Record | None:
+    """One run of a group."""
+    begin = 0
+    for run in runs_of(text):
+        end = begin + (run.answer_bytes or 0) + (run.logs_bytes or 0)
+        if run.id == run_id:
+            return record_of(run, function, status, bodies[begin:end])
+        begin = end
+    return None
 
 
 def record_of(run: Run, function: str, status: int, body: bytes) -> Record:
@@ -191,28 +216,20 @@ def summary_of(run: Run, function: str, status: int) -> Summary:
     )  # fmt: skip
 
 
-def _alike(runs: list[bytes], bodies: list[bytes]) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """In parts whose ids have the same beginning, as nearly always all of them have."""
-    end = _ID.start + _ALIKE
-    if min(runs)[:end] == max(runs)[:end]:
-        yield runs, bodies
-        return
-    parts: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
-    for run, body in zip(runs, bodies, strict=True):
-        part = parts.setdefault(run[:end], ([], []))
-        part[0].append(run)
-        part[1].append(body)
-    yield from parts.values()
-
-
-def _group(of: _Of, number: int, runs: list[bytes], bodies: list[bytes]) -> tuple[object, ...]:
-    last = Run._make(orjson.loads(runs[-1]))
-    first_id = bytes.fromhex(min(runs)[_ID].decode())
-    text = b"[%b]" % b",".join(runs)
+def _group(of: _Of, number: int, group: _Group) -> tuple[object, ...]:
+    workspace, function, status, _ = of
+    first = Run._make(orjson.loads(group.runs[: group.runs.index(b"\n")]))
+    last = Run._make(orjson.loads(group.runs[group.last_at :]))
     return (
-        number_of(number << PLACE_BITS, last.place), *of, first_id, len(runs), last.finished_ms, text.decode(),
-        b"".join(bodies),
+        number_of(number << PLACE_BITS, last.place), workspace, function, status, bytes.fromhex(first.id), group.count,
+        last.finished_ms, _text(group), group.bodies,
     )  # fmt: skip
+
+
+def _text(group: _Group) -> str:
+    """As one list. Lines have no other newlines in them: it is JSON."""
+    lines = group.runs[:-1].replace(b"\n", b",")
+    return f"[{lines.decode()}]"
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from service.database.run_groups import PLACE_BITS, PLACES, Run, least_id, number_of, record_of, runs_of, summary_of
+from service.database.run_groups import PLACE_BITS, PLACES, Run, ids_beside, number_of, record_in, summary_of
 from service.database.run_order import CODES, merged, oldest
 from service.domain.record import STATUSES, Record, Status, Summary
 
@@ -18,15 +18,11 @@ def find(connection: sqlite3.Connection, workspace: str, run_id: str) -> Record 
     groups = connection.execute(
         "SELECT function, status, runs, bodies FROM run_groups INDEXED BY run_groups_by_id "
         "WHERE workspace = ? AND first_id BETWEEN ? AND ? AND instr(runs, ?)",
-        (workspace, least_id(run_id), bytes.fromhex(run_id), run_id),
+        (workspace, *ids_beside(run_id), run_id),
     )
     for function, status, text, bodies in groups:
-        begin = 0
-        for run in runs_of(text):
-            end = begin + (run.answer_bytes or 0) + (run.logs_bytes or 0)
-            if run.id == run_id:
-                return record_of(run, function, status, bodies[begin:end])
-            begin = end
+        if (record := record_in(text, bodies, run_id, function, status)) is not None:
+            return record
     return None
 
 

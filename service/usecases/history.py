@@ -90,7 +90,7 @@ class History:
         if not self._is_kept:
             return
         batch, ended_ms = self._batch, time.time() * 1000
-        if not batch.ids:
+        if not batch.count:
             self._wake.set()
         try:
             # The usual one is told by its type: to ask for what others have takes as long as all the rest.
@@ -107,7 +107,7 @@ class History:
                 batch.add(*row)
         except Exception as error:  # noqa: BLE001  # ours, and no run is to end with it
             self._drop(repr(error))
-        if len(batch.ids) >= BATCH_MAX or batch.bytes > BATCH_MAX_BYTES:
+        if batch.count >= BATCH_MAX or batch.bytes > BATCH_MAX_BYTES:
             self._close_batch()
 
     async def find(self, workspace: str, run_id: str) -> Record | None:
@@ -142,7 +142,7 @@ class History:
 
     @property
     def _left(self) -> int:
-        return sum([len(batch.ids) for batch in (self._batch, *self._full)])
+        return sum([batch.count for batch in (self._batch, *self._full)])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -186,7 +186,7 @@ class History:
     async def _write_all(self) -> None:
         """Everything that waits now."""
         # One that is not full is kept open while the others cannot be written: there is room for so many batches.
-        if self._batch.ids and len(self._full) < (1 if self.trouble else BATCHES_MAX):
+        if self._batch.count and len(self._full) < (1 if self.trouble else BATCHES_MAX):
             self._close_batch()
         try:
             async with self._database.turn:
@@ -210,9 +210,9 @@ class History:
                 raise  # it is tried again as it is: it may be there, and only the end of writing it have failed
             except Exception:  # noqa: BLE001  # ours, and the next ones are as good as any
                 _log.exception("history not written")
-                self.dropped += len(batch.ids)
+                self.dropped += batch.count
             else:
-                self.written += len(batch.ids)
+                self.written += batch.count
             self._full.popleft()
 
     def _close_batch(self) -> None:
@@ -220,7 +220,7 @@ class History:
         if len(self._full) < BATCHES_MAX:
             self._full.append(batch)
         else:
-            self._drop(self.trouble or "too many at once", len(batch.ids))
+            self._drop(self.trouble or "too many at once", batch.count)
 
     async def _settle(self) -> None:
         """What was recorded before is written after this, unless it takes too long."""
