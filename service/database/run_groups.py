@@ -79,8 +79,8 @@ class _Group:
 class Batch:
     """Runs that are written together, in their order.
 
-    Each is encoded when it is added: all it is made of is at hand then, nothing of it is kept alive until it is written,
-    and who writes hardly needs the interpreter.
+    Each is encoded when it is added: all it is made of is at hand then, nothing of it is kept alive until it is
+    written, and who writes hardly needs the interpreter.
     """
 
     def __init__(self) -> None:
