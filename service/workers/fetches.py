@@ -17,7 +17,8 @@ AT_ONCE_MAX: Final = 128
 """Of one worker, however many runs it has; the others wait."""
 BODIES_MAX: Final = 4
 """So many of the largest responses may be held for one worker at the same time."""
-
+AFTER_DEADLINE_S: Final = 1.0
+"""The deadline of a run ends its fetches. One that ran out just then might be first, and the run a failure."""
 
 Answer = protocol.Fetched | protocol.FetchFailed
 
@@ -76,7 +77,7 @@ class Fetches:
         timeout_ms = min(message.timeout_ms or self._settings.timeout_max_ms, self._settings.timeout_max_ms)
         request = FetchRequest(
             self._workspace, self._network, run_id, message.method, message.url, message.headers, message.body,
-            min(timeout_ms / 1000, max(left_s, 0.0)), self._hide,
+            min(timeout_ms / 1000, max(left_s, 0.0) + AFTER_DEADLINE_S), self._hide,
         )  # fmt: skip
         under_way.add(message.fetch)
         self._tasks[message.fetch] = asyncio.get_running_loop().create_task(
