@@ -11,12 +11,13 @@ FETCH = protocol.Fetch(1, 1, "GET", "http://example.com/", [], b"", 0)
 
 async def test_the_deadline_of_a_run_comes_before_that_of_its_fetch_and_ends_it() -> None:
     asked: asyncio.Future[FetchRequest] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
 
     async def hang(request: FetchRequest, _allowance: Allowance) -> Response:
         asked.set_result(request)
         try:
-            return await asyncio.get_running_loop().create_future()
+            return await answer
         finally:
             ended.set()
 
