@@ -4,6 +4,9 @@ deadline                     the worker says `Expired`: the caller is answered, 
 + ANSWER_MARGIN_S            it said nothing: the caller is answered all the same; the worker counts as stuck
 + STUCK_GRACE_S              still nothing: code outside the interpreter holds it, and it is killed
 `Expired` + UNWIND_GRACE_S   it answered, but what was left of the run would not go: it is killed
+
+A grace is time in which the worker could have run: what it has waited for a processor, on a machine that is busy with
+others, is added to it, for up to OVERDUE_MAX_S. Or ordinary runs would be lost beside one that would have ended.
 """
 
 import asyncio
@@ -21,6 +24,9 @@ from service.workers.turns import Turns
 
 ANSWER_MARGIN_S: Final = 0.06
 STUCK_GRACE_S: Final = 0.2
+OVERDUE_MAX_S: Final = 5.0
+STARVED_S: Final = 0.02
+"""Less is no reason to wait longer."""
 LONG_US: Final = 1_000_000
 """What a worker says of times below this is not held against the clock: the loop's is no finer than a millisecond."""
 UNWIND_GRACE_S: Final = 1.0
@@ -54,8 +60,10 @@ class Flight:
 
     __slots__ = (
         "_cancel", "code", "due", "entries", "entries_bytes", "function", "is_overdue", "listeners", "number",
-        "outcome", "overdue_since", "run_id", "started", "timeout_ms", "told", "unwinds",
+        "outcome", "overdue_since", "run_id", "started", "timeout_ms", "told", "unwinds", "waited_s",
     )  # fmt: skip
+    waited_s: float
+    """By the worker for a processor, when that was last asked; set once it is overdue."""
 
     def __init__(  # noqa: PLR0913  # which, what, and when
         self, outcome: "asyncio.Future[Outcome]", *, number: int, call: Call, started: float, due: float,
@@ -115,10 +123,11 @@ class Flights:
 
     `cancel` tells the worker that nobody waits for one any more. `kill` is called with the reason when one cannot be
     ended otherwise, but not while `is_unheard` says that it is the service that leaves unread what the worker has to
-    say since then; `read_max_bytes` says how much of what was written to the worker it can have read.
+    say since then; `read_max_bytes` says how much of what was written to the worker it can have read, `waited_s` how
+    long it has waited for a processor in its life.
     """
 
-    def __init__(  # noqa: PLR0913  # limits, three ways out, two questions
+    def __init__(  # noqa: PLR0913  # limits, two ways out, three questions
         self,
         *,
         logs_max_bytes: int,
@@ -126,6 +135,7 @@ class Flights:
         kill: Callable[[End], None],
         read_max_bytes: Callable[[], int],
         is_unheard: Callable[[float], bool],
+        waited_s: Callable[[], float],
         masks: Masks,
     ) -> None:
         self.is_stuck = False
@@ -135,6 +145,7 @@ class Flights:
         self._kill = kill
         self._read_max_bytes = read_max_bytes
         self._is_unheard = is_unheard
+        self._waited_s = waited_s
         self._masks = masks
         self._loop = asyncio.get_running_loop()
         self._flights: dict[int, Flight] = {}
@@ -246,7 +257,7 @@ class Flights:
         """Hold on to nothing: the worker is gone."""
         self._alarm.release()
         self._cancel = self._kill = _nothing
-        self._read_max_bytes, self._is_unheard = int, bool
+        self._read_max_bytes, self._is_unheard, self._waited_s = int, bool, float
 
     def _find(self, number: int) -> Flight | None:
         """The flight that a message is about; None if it has landed.
@@ -267,6 +278,7 @@ class Flights:
     def _allow(self, flight: Flight, grace_s: float) -> None:
         flight.is_overdue = True
         flight.overdue_since = self._loop.time()
+        flight.waited_s = self._waited_s()
         flight.due = flight.overdue_since + grace_s
         self._alarm.set(flight.due)
 
@@ -278,6 +290,11 @@ class Flights:
             if flight.is_overdue:
                 if self._is_unheard(flight.overdue_since):
                     flight.due = now + STUCK_GRACE_S
+                    continue
+                waited_s = self._waited_s()
+                starved_s, flight.waited_s = waited_s - flight.waited_s, waited_s
+                if starved_s > STARVED_S and now < flight.overdue_since + OVERDUE_MAX_S:
+                    flight.due = now + starved_s
                     continue
                 self._kill(OVERDUE)
                 return NEVER

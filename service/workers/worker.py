@@ -5,6 +5,7 @@ Everything a worker sends is tenant input. A frame that does not fit ends the wo
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 
 import structlog
@@ -25,6 +26,7 @@ from service.workers.inbox import Inbox
 from service.workers.masks import Masks
 from service.workers.outbox import Outbox
 from service.workers.requests import Requests
+from service.workers.starvation import waited_s
 
 LOAD_TIMEOUT_S: Final = 10.0
 LARGE_BYTES: Final = 64 * 1024
@@ -72,7 +74,8 @@ class Worker(asyncio.Protocol):
         self._values_max_bytes = max(limits.result_max_bytes, limits.logs_max_bytes)
         self._flights = Flights(
             logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
-            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled, masks=self._masks,
+            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled,
+            waited_s=partial(waited_s, child.pid), masks=self._masks,
         )  # fmt: skip
         self.find = self._flights.find
         cache_ops = CacheOps(cache, self._outbox, self._inbox.rest, self._refuse)
