@@ -10,7 +10,7 @@ from typing import Literal
 
 from service.domain.outcome import Cancelled, Outcome
 from service.domain.times import now_ms
-from service.workers.flights import Flight
+from service.workers.flight import Flight
 from service.workers.pool import Pool
 from service.workers.pools import Pools
 from service.workers.waiting import Ticket

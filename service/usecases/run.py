@@ -32,7 +32,7 @@ from service.usecases.releases import Releases
 from service.usecases.revisions import Revisions
 from service.workers.common import NotStarted
 from service.workers.contract import WorkerDied
-from service.workers.flights import Call
+from service.workers.flight import Call
 from service.workers.pool import Pool
 from service.workers.pools import Pools
 

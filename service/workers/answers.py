@@ -7,7 +7,7 @@ from service.errors import CodeError, CompilationFailed, InvalidRequest, Problem
 from service.workers.child import WITH_ITS_ZYGOTE, ExitStatus
 from service.workers.contract import NotItsFault, WorkerDied
 from service.workers.ends import NOT_LOCKED_IN, ORPHANED, End
-from service.workers.flights import Flight
+from service.workers.flight import Flight
 from service.workers.masks import Masks
 
 Failing = protocol.Raised | protocol.OutOfMemory | protocol.BadParameters | protocol.NotCompiled

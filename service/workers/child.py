@@ -6,10 +6,13 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 WITH_ITS_ZYGOTE: Final = "the process that forks workers was lost, and without a pid namespace its workers go with it"
 """How a worker ended that had done nothing to deserve it."""
+
+_NS: Final = 1e9
 
 ExitStatus = int | str | None
 """As `os.waitstatus_to_exitcode` gives it; `WITH_ITS_ZYGOTE`; or None when nobody could tell."""
@@ -29,6 +32,14 @@ class Child:
         """End the process; returns before it is gone. Safe to call at any time, also after its end."""
         if self.pidfd >= 0:
             kill(self.pidfd)
+
+    def waited_s(self) -> float:
+        """How long it has waited for a processor in its life, see schedstat; 0 where the kernel does not say."""
+        try:
+            _ran_ns, waited_ns, _turns = Path(f"/proc/{self.pid}/schedstat").read_text().split()
+        except (OSError, ValueError):
+            return 0.0
+        return int(waited_ns) / _NS
 
     def close(self) -> None:
         """Give the descriptor back. The process must be gone."""

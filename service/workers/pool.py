@@ -16,7 +16,7 @@ from service.workers.account import Account
 from service.workers.common import Common, NotStarted
 from service.workers.ends import DELETED, End
 from service.workers.fleet import BACKLOG_S, Fleet
-from service.workers.flights import Call, Flight
+from service.workers.flight import Call, Flight
 from service.workers.launcher import Package
 from service.workers.waiting import Ticket, Waiting
 from service.workers.worker import Worker

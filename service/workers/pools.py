@@ -17,7 +17,7 @@ from service.workers.admission import Admission
 from service.workers.caches import Caches
 from service.workers.common import Common, Source
 from service.workers.ends import EVICTED, SHUTDOWN, End
-from service.workers.flights import Flight
+from service.workers.flight import Flight
 from service.workers.launcher import Launcher, Limits, Package
 from service.workers.pool import Pool
 from service.workers.waiting import Ticket

@@ -10,7 +10,7 @@ from service.domain.outcome import Outcome, Rejected
 from service.workers.account import Account
 from service.workers.admission import Admission
 from service.workers.alarm import NEVER, Alarm
-from service.workers.flights import Call, Flight
+from service.workers.flight import Call, Flight
 from service.workers.turns import Turns
 
 _RETRY_AFTER_MAX_S: Final = 60

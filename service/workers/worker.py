@@ -5,7 +5,6 @@ Everything a worker sends is tenant input. A frame that does not fit ends the wo
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Final, cast
 
 import structlog
@@ -21,12 +20,12 @@ from service.workers.child import Child
 from service.workers.contract import LoadTooLong, Owner, WorkerLimits
 from service.workers.ends import MALFORMED, REPLACED, End
 from service.workers.fetches import Fetches
-from service.workers.flights import Call, Flight, Flights
+from service.workers.flight import Call, Flight
+from service.workers.flights import Flights
 from service.workers.inbox import Inbox
 from service.workers.masks import Masks
 from service.workers.outbox import Outbox
 from service.workers.requests import Requests
-from service.workers.starvation import waited_s
 
 LOAD_TIMEOUT_S: Final = 10.0
 LARGE_BYTES: Final = 64 * 1024
@@ -73,9 +72,8 @@ class Worker(asyncio.Protocol):
         self._is_paused = False
         self._values_max_bytes = max(limits.result_max_bytes, limits.logs_max_bytes)
         self._flights = Flights(
-            logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill,
-            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled,
-            waited_s=partial(waited_s, child.pid), masks=self._masks,
+            logs_max_bytes=limits.logs_max_bytes, cancel=self.cancel, kill=self.kill, waited_s=child.waited_s,
+            read_max_bytes=self._outbox.read_max_bytes, is_unheard=self._inbox.is_throttled, masks=self._masks,
         )  # fmt: skip
         self.find = self._flights.find
         cache_ops = CacheOps(cache, self._outbox, self._inbox.rest, self._refuse)

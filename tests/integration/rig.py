@@ -17,7 +17,7 @@ from service.workers.child import Child
 from service.workers.contract import WorkerLimits
 from service.workers.ends import REPLACED
 from service.workers.fetches import Fetches, FetchSettings
-from service.workers.flights import Call
+from service.workers.flight import Call
 from service.workers.worker import Worker
 
 RESULT_MAX_BYTES = 5000

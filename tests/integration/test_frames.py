@@ -12,7 +12,8 @@ from sandbox import protocol
 from service.domain.outcome import Returned, WorkerLost
 from service.workers import flights, inbox
 from service.workers.ends import MALFORMED
-from service.workers.flights import LOG_SLACK_BYTES, Call
+from service.workers.flight import Call
+from service.workers.flights import LOG_SLACK_BYTES
 from service.workers.inbox import A_TURN_MAX
 from tests.integration.rig import FRAME_MAX_BYTES, LOGS_MAX_BYTES, RESULT_MAX_BYTES, open_rig
 

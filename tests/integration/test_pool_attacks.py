@@ -15,7 +15,7 @@ from service.usecases.deploy import Deploy
 from service.workers import cache_ops, inbox
 from service.workers.caches import BURST_S, SHARE_OF_TIME, Caches
 from service.workers.ends import MALFORMED
-from service.workers.flights import Call
+from service.workers.flight import Call
 from service.workers.outbox import Outbox
 from service.workers.places import NoPlace, Places
 from service.workers.turns import Turns

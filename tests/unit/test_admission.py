@@ -7,7 +7,7 @@ from service.domain.outcome import Rejected
 from service.workers.account import Account
 from service.workers.admission import Admission
 from service.workers.crashes import BACK_OFF_MAX_S, BACK_OFF_S, CRASHES_MAX, FORGET_S, WINDOW_S, Crashes
-from service.workers.flights import Call
+from service.workers.flight import Call
 from service.workers.waiting import Waiting
 
 CALL = Call("id", b"{}", 1000, "f")

@@ -1,16 +1,19 @@
 """How long a worker has to end a run that is overdue."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from service.domain.outcome import Outcome, TimedOut
 from service.workers import flights as module
+from service.workers.child import Child, ExitStatus
 from service.workers.ends import OVERDUE, End
-from service.workers.flights import Call, Flights
+from service.workers.flight import Call
+from service.workers.flights import Flights
 from service.workers.masks import Masks
-from service.workers.starvation import waited_s
 
 
 @pytest.fixture(autouse=True)
@@ -46,5 +49,9 @@ async def test_what_a_worker_has_waited_for_a_processor_is_no_reason_to_end_it_b
     assert least_s * 0.9 < loop.time() - answered < most_s
 
 
-def test_a_process_that_there_is_not_has_waited_for_nothing() -> None:
-    assert waited_s(2**22 + 1) == 0.0
+async def test_how_long_a_process_has_waited_is_known_while_it_lives() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        assert Child(os.getpid(), -1, ours, exited).waited_s() > 0.0
+        assert Child(2**22 + 1, -1, ours, exited).waited_s() == 0.0

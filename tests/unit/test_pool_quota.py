@@ -7,7 +7,7 @@ from service.domain.outcome import Completed, Outcome, Returned
 from service.workers.account import Account
 from service.workers.admission import Admission
 from service.workers.common import Common
-from service.workers.flights import Call
+from service.workers.flight import Call
 from service.workers.pool import Pool
 
 VERSION = "v"
