@@ -138,7 +138,8 @@ def _trim(connection: sqlite3.Connection, workspace: str, batch: int, beyond: in
         elif len(kept) < len(runs):
             skip = sum(map(_body_bytes, runs)) - sum(map(_body_bytes, kept))
             connection.execute(
-                "UPDATE run_groups SET rows = ?, runs = ?, bodies = substr(bodies, ?) WHERE number = ?",
+                # Of an empty blob every part is NULL.
+                "UPDATE run_groups SET rows = ?, runs = ?, bodies = coalesce(substr(bodies, ?), x'') WHERE number = ?",
                 (len(kept), orjson.dumps([tuple(run) for run in kept]).decode(), skip + 1, number),
             )
     return len(dropped)

@@ -125,6 +125,13 @@ def test_the_oldest_leave_one_by_one(connection: sqlite3.Connection, beyond: int
     assert dict(runs.workspaces(connection, after="", limit=10)) == counts
 
 
+def test_runs_without_results_leave_one_by_one_too(connection: sqlite3.Connection) -> None:
+    write(connection, [(f"{number:032x}", "w", "f", 5, 1, "", 1, 2, None, False, None, None) for number in range(3)])
+    assert run_order.delete_oldest(connection, "w", before_ms=0, beyond=1, limit=200) == (1, False)
+    assert ids(connection, "w") == [f"{2:032x}", f"{1:032x}"]
+    assert runs.find(connection, "w", f"{1:032x}") is not None
+
+
 def test_batches_that_are_too_old_leave_whole(connection: sqlite3.Connection) -> None:
     mine = runs_in_batches(connection, [10, 10, 10])
     assert not runs.has_older(connection, "w", before_ms=1)
