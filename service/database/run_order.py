@@ -39,11 +39,25 @@ def oldest(connection: sqlite3.Connection, workspace: str, *, limit: int) -> lis
 
 
 def delete_oldest(
+    connection: sqlite3.Connection, workspace: str, *, before_ms: int, keep: int, limit: int
+) -> tuple[int, bool]:
+    """Delete the oldest runs of a workspace: those beyond what it may `keep`, and groups that finished too long ago;
+    `limit` groups at the most. Returns how many runs went, and whether there may be more.
+    """
+    # Another service cleans up, too: both would find the same ones, and each delete as many again.
+    connection.execute("BEGIN IMMEDIATE")
+    counted = connection.execute("SELECT rows FROM run_counts WHERE workspace = ?", (workspace,)).fetchone()
+    beyond = max(0, counted[0] - keep) if counted else 0
+    gone, is_more = _delete(connection, workspace, before_ms=before_ms, beyond=beyond, limit=limit)
+    connection.execute("UPDATE run_counts SET rows = rows - ? WHERE workspace = ?", (gone, workspace))
+    connection.execute("DELETE FROM run_counts WHERE workspace = ? AND rows <= 0", (workspace,))
+    connection.execute("COMMIT")
+    return gone, is_more and gone > 0
+
+
+def _delete(
     connection: sqlite3.Connection, workspace: str, *, before_ms: int, beyond: int, limit: int
 ) -> tuple[int, bool]:
-    """Delete the oldest runs of a workspace: as many as there are `beyond` what it may have, and groups that finished
-    too long ago; `limit` groups at the most. Returns how many runs went, and whether there may be more.
-    """
     groups = oldest(connection, workspace, limit=limit)
     numbers: list[int] = []
     gone = size = 0
@@ -68,13 +82,8 @@ def delete_oldest(
         if size >= STEP_BYTES:
             is_more = True
             break
-    if gone == 0:
-        return 0, False
-    # Each by itself, as in `insert`.
     text = orjson.dumps(numbers).decode()
     connection.execute("DELETE FROM run_groups WHERE number IN (SELECT value FROM json_each(?))", (text,))
-    connection.execute("UPDATE run_counts SET rows = rows - ? WHERE workspace = ?", (gone, workspace))
-    connection.execute("DELETE FROM run_counts WHERE workspace = ? AND rows <= 0", (workspace,))
     return gone, is_more
 
 

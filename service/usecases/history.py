@@ -32,7 +32,8 @@ BATCH_MAX: Final = 512
 BATCH_MAX_BYTES: Final = 1024 * 1024
 """Records of one transaction, and what they hold: other services wait for no more than that."""
 BATCHES_MAX: Final = 40
-"""So many wait, beside the one that is being filled."""
+BYTES_MAX: Final = 40 * 1024 * 1024
+"""So many wait, and so much, beside the one that is being filled."""
 WRITE_EVERY_S: Final = 0.2
 RETRY_EVERY_S: Final = 1.0
 WRITE_WAIT_S: Final = 0.25
@@ -217,7 +218,8 @@ class History:
 
     def _close_batch(self) -> None:
         batch, self._batch = self._batch, Batch()
-        if len(self._full) < BATCHES_MAX:
+        waiting = list(self._full)  # the thread takes from it
+        if len(waiting) < BATCHES_MAX and sum([one.bytes for one in waiting]) + batch.bytes <= BYTES_MAX:
             self._full.append(batch)
         else:
             self._drop(self.trouble or "too many at once", batch.count)

@@ -75,19 +75,17 @@ class Retention:
     async def _shorten(self, workspace: str, rows: int, *, at_age: bool) -> None:
         days, rows_max = self._retention_of(workspace)
         before_ms = int(time.time() * 1000) - days * DAY_MS
-        beyond = max(0, rows - rows_max)
         # Nearly always it is enough to see the oldest.
-        if not beyond and not (at_age and await self._reader.do(runs.has_older, workspace, before_ms=before_ms)):
+        if rows <= rows_max and not (at_age and await self._reader.do(runs.has_older, workspace, before_ms=before_ms)):
             return
         is_more = True
         while is_more:
             async with self._database.turn:
                 began = time.monotonic()
                 gone, is_more = await self._writer.do(
-                    run_order.delete_oldest, workspace, before_ms=before_ms, beyond=beyond, limit=STEP_GROUPS
+                    run_order.delete_oldest, workspace, before_ms=before_ms, keep=rows_max, limit=STEP_GROUPS
                 )
             self.expired += gone
-            beyond = max(0, beyond - gone)
             await asyncio.sleep(min(REST_MAX_S, REST * (time.monotonic() - began)))
 
     async def _shrink(self) -> None:

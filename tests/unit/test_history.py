@@ -98,6 +98,12 @@ async def test_what_has_no_room_in_memory_is_dropped_and_counted(
             history.record(new_id(), "w", "f", Returned(b'"' + b"x" * 99 + b'"', (), 0.5))
             history.record(new_id(), "w", "f", Raised("E", "x" * 60, "f", 1, "y" * 60, (), 0.5))
         assert (history.state().waiting, history.dropped) == (2, 6)
+    monkeypatch.setattr(module, "BATCHES_MAX", 40)
+    monkeypatch.setattr(module, "BYTES_MAX", 250)
+    async with opened(tmp_path) as history:
+        for _ in range(4):
+            history.record(new_id(), "v", "f", Returned(b'"' + b"x" * 99 + b'"', (), 0.5))
+        assert (history.state().waiting, history.dropped) == (2, 2)
 
 
 async def test_a_run_that_cannot_be_recorded_is_dropped_and_the_others_are_not(tmp_path: Path) -> None:

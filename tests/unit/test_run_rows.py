@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -110,7 +112,7 @@ def test_the_oldest_leave_one_by_one(connection: sqlite3.Connection, beyond: int
     others = ids(connection, "v")
     gone, is_more = 0, True
     while is_more:
-        went, is_more = run_order.delete_oldest(connection, "w", before_ms=0, beyond=beyond - gone, limit=limit)
+        went, is_more = run_order.delete_oldest(connection, "w", before_ms=0, keep=len(mine) - beyond, limit=limit)
         gone += went
     assert gone == min(beyond, len(mine))
     assert ids(connection, "w") == mine[beyond:][::-1]
@@ -125,9 +127,33 @@ def test_the_oldest_leave_one_by_one(connection: sqlite3.Connection, beyond: int
     assert dict(runs.workspaces(connection, after="", limit=10)) == counts
 
 
+def test_two_services_that_clean_up_leave_what_one_would(tmp_path: Path) -> None:
+    path = tmp_path / "skep.db"
+    first = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    first.executescript("PRAGMA journal_mode = WAL;" + (folder() / "0006_runs.sql").read_text())
+    mine = runs_in_batches(first, [300, 90, 300])
+
+    def clean_up() -> None:
+        own = sqlite3.connect(path, isolation_level=None)
+        is_more = True
+        while is_more:
+            _, is_more = run_order.delete_oldest(own, "w", before_ms=0, keep=100, limit=1)
+        own.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(clean_up) for _ in range(4)]:
+            done.result()
+    assert ids(first, "w") == mine[-100:][::-1]
+    for run_id in mine[-100:]:
+        found = runs.find(first, "w", run_id)
+        assert found is not None
+        assert (found.result_json or found.error_json) == b"%d" % int(run_id, 16)
+    first.close()
+
+
 def test_runs_without_results_leave_one_by_one_too(connection: sqlite3.Connection) -> None:
     write(connection, [(f"{number:032x}", "w", "f", 5, 1, "", 1, 2, None, False, None, None) for number in range(3)])
-    assert run_order.delete_oldest(connection, "w", before_ms=0, beyond=1, limit=200) == (1, False)
+    assert run_order.delete_oldest(connection, "w", before_ms=0, keep=2, limit=200) == (1, False)
     assert ids(connection, "w") == [f"{2:032x}", f"{1:032x}"]
     assert runs.find(connection, "w", f"{1:032x}") is not None
 
@@ -136,5 +162,5 @@ def test_batches_that_are_too_old_leave_whole(connection: sqlite3.Connection) ->
     mine = runs_in_batches(connection, [10, 10, 10])
     assert not runs.has_older(connection, "w", before_ms=1)
     assert runs.has_older(connection, "w", before_ms=2)
-    run_order.delete_oldest(connection, "w", before_ms=3, beyond=0, limit=200)
+    run_order.delete_oldest(connection, "w", before_ms=3, keep=30, limit=200)
     assert ids(connection, "w") == [run_id for run_id in reversed(mine) if int(run_id, 16) > 20]

@@ -61,7 +61,7 @@ class Model:
         left, is_more = gone, True
         while is_more:
             went, is_more = run_order.delete_oldest(
-                self.connection, name, before_ms=before_ms, beyond=0 if is_by_age else left,
+                self.connection, name, before_ms=before_ms, keep=len(rows) - (0 if is_by_age else gone),
                 limit=self.choices.choice([1, 3, 200]),
             )  # fmt: skip
             left -= went
