@@ -198,15 +198,6 @@ def record_of(run: Run, function: str, status: int, body: bytes) -> Record:
     )
 
 
-def record_of_row(row: Row) -> Record:
-    """As if it had been read from the database."""
-    run_id, _workspace, function, status, revision, key, queued_ms, finished_ms, duration_ms = row[:9]
-    is_truncated, answer, logs = row[9:]
-    lengths = (None if body is None else len(body) for body in (answer, logs))
-    run = Run(run_id, 0, revision, key, queued_ms, finished_ms, duration_ms, is_truncated, *lengths)
-    return record_of(run, function, status, (answer or b"") + (logs or b""))
-
-
 def summary_of(run: Run, function: str, status: int) -> Summary:
     """What a list tells of one."""
     queued_ms, finished_ms, duration_ms = run.queued_ms, run.finished_ms, run.duration_ms

@@ -11,6 +11,7 @@ from service.database import run_groups, run_order, runs
 from service.database.migrations import folder
 from service.database.run_groups import Batch, Row
 from service.domain.record import STATUSES
+from tests.unit.run_rows import record_of_row
 
 ROWS: list[Row] = [
     ("0" * 32, "w", "f", 2, None, "", 1, 2, 0.5, False, b'"\xc3\xa9"', None),
@@ -65,7 +66,7 @@ def test_what_is_written_together_is_read_as_it_was_given(connection: sqlite3.Co
     write(connection, ROWS)
     for row in ROWS:
         found = runs.find(connection, row[1], row[0])
-        assert found == run_groups.record_of_row(row)
+        assert found == record_of_row(row)
         assert found is not None
         assert STATUSES[row[3]] == found.status
         assert (found.result_json if row[3] == 2 else found.error_json, found.logs_json) == (row[10], row[11] or b"[]")

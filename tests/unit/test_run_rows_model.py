@@ -8,6 +8,7 @@ import pytest
 from service.database import run_groups, run_order, runs
 from service.database.migrations import folder
 from service.database.run_groups import Batch, Row
+from tests.unit.run_rows import record_of_row
 
 SIZES = (1, 2, 5, 30, 200, 1024)
 STATUSES = (2, 2, 2, 3, 4, 5, 6)
@@ -38,7 +39,7 @@ class Model:
         for _ in range(self.choices.choice([1, 1, 2])):
             run_groups.insert(self.connection, batch)
         for row in written[:3]:
-            assert batch.find(row[1], row[0]) == run_groups.record_of_row(row)
+            assert batch.find(row[1], row[0]) == record_of_row(row)
         run_order.recount(self.connection)
 
     def row(self, number: int) -> Row:
@@ -82,7 +83,7 @@ class Model:
                 before = page[-1][0]
             assert found == expected
             for row in self.choices.sample(rows, min(5, len(rows))):
-                assert runs.find(self.connection, name, row[0]) == run_groups.record_of_row(row)
+                assert runs.find(self.connection, name, row[0]) == record_of_row(row)
 
 
 @pytest.mark.parametrize("seed", range(30))
